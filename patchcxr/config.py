@@ -1,0 +1,114 @@
+"""Frozen dataclasses that are read from, and written to, YAML.
+
+Each stage keeps its own configuration beside the code that reads it:
+
+>>> from patchcxr.config import config, from_dict
+>>> @config
+... class VoteConfig:
+...     patches: int = 100
+>>> from_dict(VoteConfig, {"patches": 25})
+VoteConfig(patches=25)
+
+Unknown keys and values of the wrong type are refused with a
+:class:`~patchcxr.errors.ConfigError` that names the key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform
+
+from patchcxr.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(cls: type[T]) -> type[T]:
+    """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown keys."""
+    made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    made.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
+    return made
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration") -> T:
+    """Build a configuration from plain values.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or missing, or a value has the wrong type. The
+        message lists every fault, each with the key, what was got and what
+        was expected.
+    """
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(cls).validate_python(values)
+    except pydantic.ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"]) or "(top level)"
+            if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+                faults.append(f"{key}: unknown key; remove it or check its spelling")
+            elif fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+                faults.append(f"{key}: missing; add it")
+            else:
+                faults.append(f"{key}: got {fault['input']!r}; {fault['msg']}")
+        raise ConfigError(f"{where}: " + "; ".join(faults)) from None
+
+
+def to_dict(value: Any) -> Any:
+    """Plain values (dicts, lists, strings, numbers) of a configuration."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_dict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def load_yaml(cls: type[T], path: str | Path) -> T:
+    """Read a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not YAML, or does not fit ``cls``.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file; give the path of a YAML file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder; give the path of a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not readable as YAML ({reason}); correct the file") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: got a {type(values).__name__} at the top level; expected keys and values")
+    return from_dict(cls, values, where=str(path))
+
+
+def save_yaml(value: Any, path: str | Path) -> None:
+    """Write a configuration to a YAML file, keys in the order of the fields."""
+    import yaml
+
+    Path(path).write_text(yaml.safe_dump(to_dict(value), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def fingerprint(*values: Any) -> str:
+    """Sixteen hexadecimal digits that change when any of the values changes."""
+    text = json.dumps([to_dict(value) for value in values], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The cohort table, its sources, splits and the synthetic cohort."""

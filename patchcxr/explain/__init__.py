@@ -1,0 +1,1 @@
+"""Grad-CAM, probabilistic Grad-CAM and infection maps."""

@@ -1,0 +1,1 @@
+"""Segmentation, voting, and infection detection with trained models."""

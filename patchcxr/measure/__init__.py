@@ -1,0 +1,1 @@
+"""Measures over arrays: overlap, classification, localization, biomarkers, severity."""

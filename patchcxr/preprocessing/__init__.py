@@ -1,0 +1,1 @@
+"""Intensity, geometry, lung fields, and the store of prepared films."""

@@ -1,0 +1,1 @@
+"""A whole study: from a cohort to a report."""

@@ -1,0 +1,1 @@
+"""Datasets, losses and one function that fits a network."""
