@@ -1,0 +1,7 @@
+"""``python -m patchcxr``."""
+
+import sys
+
+from patchcxr.cli import main
+
+sys.exit(main())

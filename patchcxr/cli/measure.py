@@ -1,0 +1,130 @@
+"""Measures on their own: ``biomarkers``, ``saliency`` and ``metrics``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from patchcxr.cli.cohort import _pairs
+from patchcxr.cli.options import configured, finish, lungs_for, open_cohort, open_model, prepared
+from patchcxr.errors import CohortError, PatchCXRError
+from patchcxr.io.arrays import ArrayFolder
+from patchcxr.io.masks import read_mask
+from patchcxr.io.radiograph import read_radiograph
+from patchcxr.measure.localization import localization_scores
+from patchcxr.preprocessing.geometry import resize_mask
+from patchcxr.preprocessing.intensity import PreprocessConfig
+from patchcxr.preprocessing.store import FilmStore
+from patchcxr.report.figures import group_scatter, save_figure
+from patchcxr.report.tables import write_table
+from patchcxr.stats.paired import paired_table, signed_rank_pairs
+from patchcxr.study.config import BiomarkerConfig
+from patchcxr.study.evaluate.anatomy import compare_markers, measure_films
+from patchcxr.study.evaluate.classification import score_predictions
+from patchcxr.study.predict import failure_table
+from patchcxr.study.select import given
+from patchcxr.types import ANATOMY
+
+DEFAULT_SIZE = 256
+
+
+def biomarkers(options: argparse.Namespace) -> int:
+    """Write biomarkers a film, the tests between labels, and a figure of each measure."""
+    out, table = Path(options.out), open_cohort(options.cohort)
+    config = configured(BiomarkerConfig, options.set)
+    preprocessing, size = PreprocessConfig(), DEFAULT_SIZE
+    if options.anatomy:
+        model, preprocessing = open_model(options.anatomy, ANATOMY)
+        size = model.image_size
+    failures = prepared(table, out, [size], preprocessing)
+    table = table[~table["study"].isin(failures["study"])].reset_index(drop=True)
+    films = FilmStore(out / "films", size, preprocessing)
+    anatomy = lungs_for(table, options.anatomy, out, size, preprocessing)
+    markers, missing = measure_films(table, films, anatomy)
+    if markers.empty:
+        raise CohortError(
+            f"no film has the masks that biomarkers need ({missing.iloc[0]['error']}); give --anatomy MODEL, or fill in "
+            "right_lung_mask, left_lung_mask and heart_mask"
+        )
+    write_table(markers, out / "biomarkers")
+    if given(markers["label"]).any() and markers["label"].nunique() > 1:
+        compare_markers(markers, config, out)
+        labels = sorted(markers["label"].dropna().unique())
+        for measure in config.measures:
+            pairs = pd.read_csv(out / f"{measure}_pairs.csv")
+            save_figure(group_scatter(markers, measure, "label", labels, pairs, measure), out / measure)
+    return finish(pd.concat([failures, missing], ignore_index=True), out, len(markers), "biomarkers")
+
+
+def saliency(options: argparse.Namespace) -> int:
+    """Measure maps from folders of ``.npy`` files against the cohort's infection masks."""
+    out, table = Path(options.out), open_cohort(options.cohort)
+    folders = {name: ArrayFolder(Path(root)) for name, root in _pairs(options.maps, "--maps").items()}
+    records, failures = [], []
+    for row in table[given(table["infection_mask"])].to_dict("records"):
+        study = str(row["study"])
+        for name, folder in folders.items():
+            try:
+                found = np.asarray(folder.load(study), dtype=np.float32)
+                shape = read_radiograph(row["image"]).pixels.shape
+                lesion = resize_mask(read_mask(row["infection_mask"], shape), found.shape[0])
+                scale = "none" if name in options.probability else "max"
+                scores = localization_scores(found, lesion, None, scale=scale)  # type: ignore[arg-type]
+            except PatchCXRError as error:
+                failures.append((study, f"saliency {name}", str(error)))
+                continue
+            base = {"study": study, "patient": row["patient"], "method": name}
+            records += [{**base, "measure": measure, "value": value} for measure, value in scores.items()]
+    if not records:
+        raise CohortError(
+            f"no map could be measured; the first failure: {failures[0][2]}"
+            if failures
+            else f"{options.cohort}: no study has an infection_mask; fill in the column"
+        )
+    films = pd.DataFrame(records)
+    write_table(films, out / "films")
+    summary = films.groupby(["measure", "method"], sort=False)["value"].agg(["count", "mean", "std", "median"])
+    write_table(summary.reset_index().rename(columns={"count": "n"}), out / "summary")
+    if len(folders) > 1:
+        rng, tests = np.random.default_rng(0), []
+        patients = films.drop_duplicates("study").set_index("study")["patient"]
+        for measure, part in films.groupby("measure", sort=False):
+            wide = paired_table(part, "study", "method", "value")
+            wide["patient"] = wide["study"].map(patients)
+            tests.append(signed_rank_pairs(wide, list(folders), groups="patient", rng=rng).assign(measure=measure))
+        write_table(pd.concat(tests, ignore_index=True), out / "tests")
+    return finish(failure_table(failures), out, films["study"].nunique(), "measured")
+
+
+def metrics(options: argparse.Namespace) -> int:
+    """Score a table of predictions."""
+    out = Path(options.out)
+    try:
+        table = pd.read_csv(options.predictions, dtype={"study": str, "patient": str})
+    except (FileNotFoundError, IsADirectoryError):
+        raise CohortError(f"{options.predictions}: no such table; give a CSV file") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CohortError(f"{options.predictions}: not readable as CSV ({error})") from None
+    for column in ("truth", "predicted"):
+        if column not in table:
+            raise CohortError(
+                f"{options.predictions}: no column {column!r}, got {', '.join(table.columns)}; "
+                "rename the column that holds it"
+            )
+    table["study"] = table.get("study", pd.Series(range(len(table)))).astype(str)
+    table["patient"] = table.get("patient", table["study"])
+    table["method"] = table.get("method", "given")
+    classes = [column.removeprefix("p_") for column in table if column.startswith("p_")]
+    classes = classes or sorted(set(table["truth"]) | set(table["predicted"]))
+    unknown = set(table["truth"]) | set(table["predicted"])
+    if not unknown <= set(classes):
+        raise CohortError(
+            f"{options.predictions}: classes {sorted(unknown - set(classes))} have no column p_CLASS; "
+            f"expected {', '.join(classes)}"
+        )
+    score_predictions(table, tuple(classes), out, np.random.default_rng(0))
+    print((out / "scores.md").read_text(encoding="utf-8"))
+    return 0

@@ -1,0 +1,89 @@
+"""What several commands share: cohorts with prepared films, lung masks, and configurations with ``--set``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+
+from patchcxr.cli.study import read_overrides
+from patchcxr.config import from_dict
+from patchcxr.data.cohort import read_cohort
+from patchcxr.errors import CohortError, ModelError
+from patchcxr.models.trained import TrainedModel, load_model
+from patchcxr.preprocessing.intensity import PreprocessConfig
+from patchcxr.preprocessing.store import FilmStore, prepare_stores
+from patchcxr.study.predict import Lungs, segment_films
+from patchcxr.types import ANATOMY
+
+T = TypeVar("T")
+
+
+def configured(cls: type[T], changes: list[str]) -> T:
+    """Build a stage's configuration: its defaults with ``--set`` laid over them."""
+    return from_dict(cls, read_overrides(changes), where="--set")
+
+
+def prepared(table: pd.DataFrame, out: Path, sizes: list[int], config: PreprocessConfig) -> pd.DataFrame:
+    """Prepare the films below ``out/films`` and return the failures.
+
+    Raises
+    ------
+    CohortError
+        If not one film could be prepared.
+    """
+    stores = [FilmStore(out / "films", size, config) for size in sorted(set(sizes))]
+    failures = prepare_stores(table, stores)
+    if len(failures) == len(table):
+        first = failures.iloc[0]
+        raise CohortError(f"none of {len(table)} films could be prepared; the first, {first['study']}: {first['error']}")
+    return failures
+
+
+def open_model(path: str, classes: tuple[str, ...] | None = None) -> tuple[TrainedModel, PreprocessConfig]:
+    """Load a network and the preprocessing it was trained with.
+
+    Raises
+    ------
+    ModelError
+        If its classes are not ``classes``.
+    """
+    model = load_model(path)
+    if classes is not None and model.classes != classes:
+        raise ModelError(
+            f"{path}: the network tells {', '.join(model.classes)} apart; expected {', '.join(classes)}; "
+            "give the file of another training"
+        )
+    return model, from_dict(PreprocessConfig, model.preprocessing, where=f"{path}: preprocessing")
+
+
+def lungs_for(table: pd.DataFrame, anatomy: str | None, out: Path, size: int, config: PreprocessConfig) -> Lungs:
+    """Lung masks: predicted by the network ``anatomy`` if given, else the cohort's own.
+
+    ``table`` holds the films that are prepared below ``out/films`` at ``size``.
+    """
+    if anatomy is None:
+        return Lungs(FilmStore(out / "films", size, config))
+    model, own = open_model(anatomy, ANATOMY)
+    store = FilmStore(out / "films", model.image_size, own)
+    prepare_stores(table, [store])
+    segment_films(model, store, list(table["study"]), out / "anatomy")
+    return Lungs(store, out / "anatomy" / "labels")
+
+
+def open_cohort(path: str) -> pd.DataFrame:
+    """Read a cohort; missing files become failures of single films, not of the command."""
+    return read_cohort(path, check_files=False)
+
+
+def finish(failures: pd.DataFrame, out: Path, films: int, what: str) -> int:
+    """Write ``failures.csv``, and say on the terminal what was done."""
+    out.mkdir(parents=True, exist_ok=True)
+    failures.to_csv(out / "failures.csv", index=False)
+    failed = failures["study"].nunique()
+    print(f"{what}: {films} films in {out}")
+    if failed:
+        print(f"{failed} films failed; see {out / 'failures.csv'}", file=sys.stderr)
+    return 0

@@ -1,0 +1,168 @@
+"""The commands and their options. Imports nothing heavy, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from patchcxr import __version__
+
+NOTICE = "For research only; not a medical device and not for clinical use."
+
+
+def resolve(target: str) -> Callable[[argparse.Namespace], int | None]:
+    """The function that ``"module:function"`` names."""
+    module, _, name = target.partition(":")
+    found: Callable[[argparse.Namespace], int | None] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="patchcxr",
+        description=f"Patch-based classification, probabilistic Grad-CAM and infection maps for chest X-rays. {NOTICE}",
+    )
+    parser.add_argument("--version", action="version", version=f"patchcxr {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _study(commands)
+    _cohort(commands)
+    _preprocess(commands)
+    _train(commands)
+    _apply(commands)
+    _measure(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, text: str, run: str | None) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text}. {NOTICE}")
+    command.set_defaults(run=run)
+    return command
+
+
+def _set(command: argparse.ArgumentParser, stage: str) -> None:
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"change one value of the {stage} configuration, e.g. --set seed=1; repeat for more",
+    )
+
+
+def _out(command: argparse.ArgumentParser, text: str = "folder for the results") -> None:
+    command.add_argument("--out", required=True, metavar="PATH", help=text)
+
+
+def _study(commands: Any) -> None:
+    command = _command(
+        commands, "study", "Run a whole study, from a cohort to a report", "patchcxr.cli.study:run_command"
+    )
+    command.add_argument("config", help="YAML file, or the name of one in configs/ (demo)")
+    _out(command)
+    command.add_argument("--data", metavar="DIR", help="folder of the real films; sets PATCHCXR_DATA")
+    _set(command, "study (dotted keys, e.g. classification.vote.patches=50)")
+
+
+def _cohort(commands: Any) -> None:
+    group = _command(commands, "cohort", "Make a cohort table, or look at one", None)
+    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
+    command = _command(actions, "synthetic", "Generate the synthetic cohort", "patchcxr.cli.cohort:synthetic")
+    _out(command)
+    _set(command, "synthetic cohort")
+    command = _command(actions, "build", "Build a table from public data sets", "patchcxr.cli.cohort:build")
+    command.add_argument("sources", nargs="+", metavar="NAME=FOLDER", help="e.g. jsrt=/films/jsrt cohen=/films/cohen")
+    _out(command, "the table to write (.csv or .parquet)")
+    command = _command(actions, "folder", "Build a table from a folder of films", "patchcxr.cli.cohort:folder")
+    command.add_argument("images", help="folder of DICOM, PNG, JPEG, TIFF or NPY films")
+    command.add_argument("--csv", help="table with one row a film")
+    command.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="which column of the CSV is which, e.g. image=filename label=finding; repeat for more",
+    )
+    _out(command, "the table to write (.csv or .parquet)")
+    command = _command(actions, "show", "Check a table and show what it holds", "patchcxr.cli.cohort:show")
+    command.add_argument("cohort")
+
+
+def _preprocess(commands: Any) -> None:
+    command = _command(
+        commands, "preprocess", "Normalise films: equalise, gamma, resize (Oh 2020)", "patchcxr.cli.stages:preprocess"
+    )
+    command.add_argument("cohort")
+    _out(command)
+    command.add_argument("--size", type=int, default=1024, help="side of the prepared films in pixels")
+    _set(command, "preprocessing")
+
+
+def _train(commands: Any) -> None:
+    command = _command(commands, "train", "Train one network", "patchcxr.cli.stages:train")
+    command.add_argument("network", choices=("anatomy", "infection", "global", "local"))
+    command.add_argument("cohort", help="cohort table; without a split column filled in, patients are split anew")
+    command.add_argument("--config", help="study configuration whose section for this network is used")
+    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network that masks the lungs (global, local)")
+    _out(command)
+    _set(command, "study (dotted keys)")
+
+
+def _apply(commands: Any) -> None:
+    command = _command(
+        commands, "segment", "Segment heart and lungs; write masks and biomarkers", "patchcxr.cli.stages:segment"
+    )
+    command.add_argument("cohort")
+    command.add_argument("--model", required=True)
+    _out(command)
+    command = _command(
+        commands,
+        "infection",
+        "Infection maps, detection and severity",
+        "patchcxr.cli.stages:infection",
+    )
+    command.add_argument("cohort")
+    command.add_argument("--model", required=True)
+    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network: lungs for severity and post-processing")
+    _out(command)
+    _set(command, "detection")
+    command = _command(
+        commands, "classify", "Classify films by the vote of their patches", "patchcxr.cli.stages:classify"
+    )
+    command.add_argument("cohort")
+    command.add_argument("--model", required=True, help="local (patch) or global classifier")
+    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's lung masks")
+    command.add_argument("--global", dest="whole", action="store_true", help="the model is a global classifier")
+    command.add_argument("--explain", metavar="CLASS", help="write (probabilistic) Grad-CAM maps of this class too")
+    _out(command)
+    _set(command, "vote")
+
+
+def _measure(commands: Any) -> None:
+    command = _command(
+        commands, "biomarkers", "Biomarkers of every film, and their tests", "patchcxr.cli.measure:biomarkers"
+    )
+    command.add_argument("cohort")
+    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
+    _out(command)
+    _set(command, "biomarkers")
+    command = _command(
+        commands, "saliency", "Measure saliency maps against infection masks", "patchcxr.cli.measure:saliency"
+    )
+    command.add_argument("cohort")
+    command.add_argument("--maps", action="append", required=True, metavar="NAME=FOLDER", help="maps (.npy) by study")
+    command.add_argument(
+        "--probability", action="append", default=[], metavar="NAME", help="maps that are probabilities"
+    )
+    _out(command)
+    command = _command(
+        commands,
+        "metrics",
+        "Confusion matrix and scores from a table of predictions",
+        "patchcxr.cli.measure:metrics",
+    )
+    command.add_argument("predictions", help="table with the columns truth and predicted (and p_CLASS for curves)")
+    _out(command)

@@ -1,0 +1,146 @@
+"""Masks of organs and lesions: one file, several files, or none at all.
+
+A cohort table names a mask by a *field*: a path, several paths joined by
+``|`` (their union is meant), or ``(empty)``, which says that a reader looked
+and found nothing. An empty cell means that nobody looked.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from patchcxr.errors import MaskError
+from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.types import AnyArray, BoolArray
+
+EMPTY_MASK = "(empty)"
+MASK_SEPARATOR = "|"
+
+
+def mask_paths(field: str | Path) -> list[Path]:
+    """Files that a mask field names; none for ``(empty)``.
+
+    >>> [path.name for path in mask_paths("a/right.png|a/left.png")]
+    ['right.png', 'left.png']
+    >>> mask_paths("(empty)")
+    []
+    """
+    if str(field).strip() == EMPTY_MASK:
+        return []
+    return [Path(part.strip()) for part in str(field).split(MASK_SEPARATOR) if part.strip()]
+
+
+def read_mask(field: str | Path, shape: tuple[int, int] | None = None) -> BoolArray:
+    """Read the mask that a field of the cohort table names.
+
+    A pixel belongs to the mask if it is above half of the range: above 127 in
+    8-bit files, above 32767 in 16-bit files, and above 0 in files that hold
+    only 0 and 1. Of a colour file the brightest channel counts; alpha is
+    dropped.
+
+    Parameters
+    ----------
+    field
+        A path, several paths joined by ``|``, or ``(empty)``.
+    shape
+        (rows, columns) that the mask must have: those of its film. Needed for
+        ``(empty)``.
+
+    Returns
+    -------
+    bool, shape (H, W); the union of all files.
+
+    Raises
+    ------
+    MaskError
+        If a file is missing, unreadable or a label map, if files differ in
+        shape, or if the mask does not have ``shape``.
+    """
+    paths = mask_paths(field)
+    if not paths:
+        if str(field).strip() != EMPTY_MASK:
+            raise MaskError(f"mask field is {str(field)!r}; expected a path, paths joined by '|', or {EMPTY_MASK!r}")
+        if shape is None:
+            raise MaskError(f"mask field is {EMPTY_MASK!r}; give the shape of its film to make an empty mask")
+        return np.zeros(shape, dtype=bool)
+    union = _read_one(paths[0])
+    for path in paths[1:]:
+        mask = _read_one(path)
+        if mask.shape != union.shape:
+            raise MaskError(
+                f"{path}: mask has shape {mask.shape} but {paths[0]} has {union.shape};"
+                " masks of one film must have the same shape, so export them again"
+            )
+        union |= mask
+    if shape is not None and union.shape != tuple(shape):
+        raise MaskError(
+            f"{field}: mask has shape {union.shape} but its film has {tuple(shape)}; check that it belongs to this"
+            " film, then resize the mask file to the film (preprocessing.geometry.resize_mask)"
+        )
+    return union
+
+
+def write_mask(path: str | Path, mask: BoolArray) -> None:
+    """Write a mask as a 1-bit PNG, atomically; missing folders are made.
+
+    Raises
+    ------
+    MaskError
+        If the array is not two-dimensional and boolean, or the name does not
+        end in ``.png``.
+    """
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_ or mask.ndim != 2:
+        raise MaskError(f"mask is {mask.dtype} of shape {mask.shape}; expected bool of shape (H, W), so threshold it")
+    if Path(path).suffix.lower() != ".png":
+        raise MaskError(f"{path}: masks are written as PNG; give a name that ends in .png")
+    done, data = cv2.imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    if not done:
+        raise MaskError(f"{path}: mask of shape {mask.shape} cannot be encoded as PNG; give it at least one pixel")
+    write_bytes_atomically(path, data.tobytes())
+
+
+def _read_one(path: Path) -> BoolArray:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise MaskError(f"{path}: no such mask file; correct the path, or leave the cell empty") from None
+    except OSError as error:
+        raise MaskError(f"{path}: mask cannot be read ({error.strerror}); give the path of a readable file") from None
+    stored = _decode(data, path)
+    if stored.ndim == 3:
+        stored = stored[:, :, : 3 if stored.shape[2] == 4 else None].max(axis=2)
+    if stored.dtype == np.bool_:
+        return stored
+    highest = int(stored.max(initial=0))
+    if highest <= 1:
+        return np.asarray(stored > 0)
+    half = 127 if stored.dtype == np.uint8 else 32767
+    if highest <= half:
+        raise MaskError(
+            f"{path}: values up to {highest} are neither 0/1 nor 0/{2 * half + 1}; a label map must be split"
+            " into one mask file a structure"
+        )
+    return np.asarray(stored > half)
+
+
+def _decode(data: bytes, path: Path) -> AnyArray:
+    stored: AnyArray | None
+    try:
+        if data[:6] == b"\x93NUMPY":
+            stored = np.load(io.BytesIO(data), allow_pickle=False)
+        else:
+            stored = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except (cv2.error, ValueError, EOFError) as error:
+        raise MaskError(f"{path}: mask cannot be decoded ({' '.join(str(error).split())}); export it again") from None
+    if stored is None:
+        raise MaskError(f"{path}: empty, damaged, or not an image; export the mask as PNG again")
+    if stored.ndim not in (2, 3) or not (stored.dtype in (np.uint8, np.uint16) or stored.dtype == np.bool_):
+        raise MaskError(
+            f"{path}: {stored.dtype} of shape {stored.shape}; expected bool, uint8 or uint16 of shape (H, W)"
+        )
+    return stored

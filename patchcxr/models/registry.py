@@ -1,0 +1,130 @@
+"""All networks by name.
+
+A new network is one file with its module and one line below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from patchcxr.config import config
+from patchcxr.errors import ConfigError, ModelError
+from patchcxr.models.classifiers import resnet_classifier
+from patchcxr.models.fcdensenet import FCDenseNet
+from patchcxr.models.resunet import ResUNet
+from patchcxr.models.smp import SMPSegmenter
+from patchcxr.models.unet import UNet
+
+
+@config
+class ModelConfig:
+    """A network: its name, its classes and how its weights start.
+
+    Attributes
+    ----------
+    architecture
+        A key of :data:`SEGMENTERS` or :data:`CLASSIFIERS`.
+    num_classes
+        Channels of the logits; 1 for a mask with a sigmoid.
+    encoder
+        Encoder of the ``smp_`` networks, such as ``densenet121``; the others have none.
+    encoder_weights
+        ``imagenet``, or None (``none``) for a random start. ``smp_`` networks
+        and classifiers only.
+    dropout
+        Share of the values dropped after each convolution of FC-DenseNet
+        (Jégou 2017: 0.2); the others have none.
+    """
+
+    architecture: str
+    num_classes: int
+    encoder: str | None = None
+    encoder_weights: str | None = None
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.encoder_weights == "none":
+            object.__setattr__(self, "encoder_weights", None)
+        if self.encoder_weights not in (None, "imagenet"):
+            raise ConfigError(f"encoder_weights: got {self.encoder_weights!r}; expected 'imagenet' or none")
+        if self.num_classes < 1:
+            raise ConfigError(f"num_classes: got {self.num_classes}; expected 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout: got {self.dropout}; expected a share from 0 up to, not including, 1")
+
+
+SEGMENTERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "fc_densenet56": lambda c: FCDenseNet(c.num_classes, variant=56, dropout=c.dropout),
+    "fc_densenet67": lambda c: FCDenseNet(c.num_classes, variant=67, dropout=c.dropout),
+    "fc_densenet103": lambda c: FCDenseNet(c.num_classes, variant=103, dropout=c.dropout),
+    "unet": lambda c: UNet(c.num_classes),
+    "resunet": lambda c: ResUNet(c.num_classes),
+    "smp_unet": lambda c: SMPSegmenter("Unet", c.num_classes, c.encoder, c.encoder_weights),
+}
+"""Networks that give logits (B, num_classes, H, W)."""
+
+CLASSIFIERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "resnet18": lambda c: resnet_classifier("resnet18", c.num_classes, c.encoder_weights),
+    "resnet34": lambda c: resnet_classifier("resnet34", c.num_classes, c.encoder_weights),
+    "resnet50": lambda c: resnet_classifier("resnet50", c.num_classes, c.encoder_weights),
+    "resnet101": lambda c: resnet_classifier("resnet101", c.num_classes, c.encoder_weights),
+    "resnet152": lambda c: resnet_classifier("resnet152", c.num_classes, c.encoder_weights),
+}
+"""Networks that give logits (B, num_classes)."""
+
+
+def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
+    """Build the network that ``config`` names.
+
+    Parameters
+    ----------
+    config
+        Name, classes and start of the network.
+    seed
+        Seed of the random weights; the global generator is left as it was.
+        None draws from the global generator.
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown, an option does not belong to the network, or
+        weights cannot be downloaded.
+
+    Examples
+    --------
+    >>> network = create_model(ModelConfig(architecture="resnet18", num_classes=4), seed=0)
+    >>> network(torch.rand(2, 1, 64, 64)).shape
+    torch.Size([2, 4])
+    """
+    networks = SEGMENTERS | CLASSIFIERS
+    name = config.architecture
+    if name not in networks:
+        raise ModelError(f"got architecture {name!r}; expected one of {', '.join(networks)}")
+    if config.encoder is not None and not name.startswith("smp_"):
+        raise ModelError(f"{name} takes no encoder, got {config.encoder!r}; remove encoder or choose an smp_ network")
+    if config.encoder_weights is not None and not (name.startswith("smp_") or name in CLASSIFIERS):
+        raise ModelError(
+            f"{name} has no {config.encoder_weights} weights; set encoder_weights: none, or choose an smp_ network"
+        )
+    if seed is None:
+        return networks[name](config)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return networks[name](config)
+
+
+def count_parameters(model: nn.Module, running_statistics: bool = False) -> int:
+    """Number of trainable values of a network.
+
+    ``running_statistics`` adds the means and variances of batch normalisation,
+    which Lasagne counts as parameters: so counted, FC-DenseNet103 and 67 have
+    the 9.4 and 3.5 million of Jégou 2017. FC-DenseNet56 has 1.4 million either
+    way, where Jégou states 1.5.
+    """
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if running_statistics:
+        count += sum(buffer.numel() for name, buffer in model.named_buffers() if ".running_" in name)
+    return count

@@ -1,0 +1,112 @@
+"""A network with all that is needed to use it: classes, image size, preprocessing."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import patchcxr
+from patchcxr.config import from_dict, to_dict
+from patchcxr.errors import CheckpointError, ConfigError
+from patchcxr.io.checkpoint import load_weights, save_weights
+from patchcxr.models.registry import ModelConfig, create_model
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained network and how to feed it.
+
+    Attributes
+    ----------
+    module
+        The network; :func:`load_model` gives it in evaluation mode.
+    config
+        How it was built.
+    classes
+        Names of its classes, in channel order; one name for a binary mask.
+    image_size
+        Side in pixels of the films or patches it was trained on.
+    preprocessing
+        How the films were prepared, as plain values.
+    training
+        How it was trained, as plain values: seed, epochs, best score, and so on.
+    """
+
+    module: nn.Module
+    config: ModelConfig
+    classes: tuple[str, ...]
+    image_size: int
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.classes) != self.config.num_classes:
+            raise ConfigError(
+                f"got {len(self.classes)} class names {tuple(self.classes)} for a network of "
+                f"{self.config.num_classes} classes; give one name a channel"
+            )
+
+
+def save_model(path: str | Path, trained: TrainedModel) -> None:
+    """Write a trained network to one safetensors file; see :func:`load_model`.
+
+    Raises
+    ------
+    CheckpointError
+        If ``preprocessing`` or ``training`` hold values that JSON cannot.
+    """
+    description = {
+        "model": to_dict(trained.config),
+        "classes": list(trained.classes),
+        "image_size": trained.image_size,
+        "preprocessing": to_dict(trained.preprocessing),
+        "training": {"patchcxr_version": patchcxr.__version__, **to_dict(trained.training)},
+    }
+    save_weights(path, trained.module.state_dict(), description)
+
+
+def load_model(path: str | Path) -> TrainedModel:
+    """Read a trained network; nothing is downloaded and no code in the file is run.
+
+    Returns
+    -------
+    TrainedModel
+        With its module in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is not one of ours, or its weights do not fit
+        the network that it names.
+    """
+    weights, description = load_weights(path)
+    try:
+        config = from_dict(ModelConfig, description["model"], where=f"{path}: model")
+        module = create_model(dataclasses.replace(config, encoder_weights=None), seed=0)
+        trained = TrainedModel(
+            module=module.eval(),
+            config=config,
+            classes=tuple(str(name) for name in description["classes"]),
+            image_size=int(description["image_size"]),
+            preprocessing=dict(description["preprocessing"]),
+            training=dict(description["training"]),
+        )
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path}: the description lacks {error.args[0]!r}; expected a file written by save_model"
+        ) from None
+    except ConfigError as error:
+        raise CheckpointError(f"{error}; the file is damaged or was written by another version of patchcxr") from None
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        faults = [line.strip() for line in str(error).splitlines()[1:]]
+        raise CheckpointError(
+            f"{path}: the weights do not fit {config.architecture} with {config.num_classes} classes "
+            f"({len(faults)} faults, the first: {faults[0]}); the file is damaged or mislabelled"
+        ) from None
+    return trained

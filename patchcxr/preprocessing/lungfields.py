@@ -1,0 +1,183 @@
+"""Lung fields: cleaned, split into right and left, laid over a film, cropped to."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from patchcxr.errors import ConfigError, EmptyLungError, MaskError
+from patchcxr.types import BoolArray, FloatArray
+
+
+def fill_holes(mask: BoolArray) -> BoolArray:
+    """Fill background that does not reach the border of the image (4-connected)."""
+    mask = _checked(mask)
+    padded = np.pad(~mask, 1, constant_values=True).view(np.uint8)
+    _, label = cv2.connectedComponents(padded, connectivity=4)
+    return np.asarray(label[1:-1, 1:-1] != label[0, 0])
+
+
+def postprocess_lungs(mask: BoolArray, minimum_share: float = 0.05) -> BoolArray:
+    """Fill holes, then remove regions below a share of the positive pixels (Tahir 2021, section 3.2).
+
+    Shares are taken of the filled mask; regions are 8-connected. An empty
+    mask stays empty, and the caller decides what that means. Should every
+    region be below the share, which takes more than ``1 / minimum_share``
+    regions, the result is empty.
+
+    Parameters
+    ----------
+    mask
+        bool, shape (H, W): the lungs as a network or a reader gave them.
+    minimum_share
+        Regions smaller than this share of all positive pixels are removed.
+
+    Returns
+    -------
+    bool, shape (H, W).
+
+    Raises
+    ------
+    MaskError
+        If ``mask`` is not a two-dimensional boolean array.
+    """
+    if not 0 <= minimum_share <= 1:
+        raise ConfigError(f"minimum_share is {minimum_share}; expected a share from 0 to 1")
+    filled = fill_holes(mask)
+    _, label, stats, _ = cv2.connectedComponentsWithStats(filled.view(np.uint8), connectivity=8)
+    area = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
+    area[0] = 0
+    keep = (area > 0) & (area >= minimum_share * area.sum())
+    return keep[label]
+
+
+def split_lungs(mask: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Split a joint lung mask into the patient's (right, left) lung.
+
+    The dividing column is the emptiest one in the middle 40 % of the mask's
+    width. A region goes to the side that holds most of it; only a region with
+    at least a fifth of its pixels on either side, such as two lungs that
+    touch, is cut. A mask that lies wholly on one side of the image's middle
+    column counts as a single lung.
+
+    The film must be upright and not mirrored: the patient's right lung is on
+    the left of the image.
+
+    Returns
+    -------
+    right_lung, left_lung : bool, shape (H, W)
+        Disjoint; their union is ``mask``.
+
+    Raises
+    ------
+    EmptyLungError
+        If the mask has no pixel.
+    """
+    mask = _checked(mask)
+    _, left, _, right = _bounding_box(mask)
+    middle = mask.shape[1] / 2
+    nothing = np.zeros_like(mask)
+    if right <= middle:
+        return mask.copy(), nothing
+    if left >= middle:
+        return nothing, mask.copy()
+    profile = mask.sum(axis=0)
+    first, last = left + round(0.3 * (right - left)), left + round(0.7 * (right - left))
+    centre = (left + right - 1) / 2
+    divide = min(range(first, max(last, first + 1)), key=lambda column: (profile[column], abs(column - centre)))
+
+    count, label = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    before = np.bincount(label[:, :divide].ravel(), minlength=count)
+    total = np.bincount(label.ravel(), minlength=count)
+    share = before / np.maximum(total, 1)
+    to_right, cut = share > 0.5, (share >= 0.2) & (share <= 0.8)
+    side = to_right[label]
+    columns = np.arange(mask.shape[1]) < divide
+    right_lung = mask & np.where(cut[label], columns, side)
+    return right_lung, mask & ~right_lung
+
+
+def mask_image(image: FloatArray, lung_mask: BoolArray) -> FloatArray:
+    """Film times lung mask; the background is exactly 0 (Oh 2020, section II-B).
+
+    Raises
+    ------
+    MaskError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> mask_image(np.array([[0.25, 0.5]]), np.array([[True, False]])).tolist()
+    [[0.25, 0.0]]
+    """
+    _check_fit(image, lung_mask)
+    return np.where(lung_mask, image, 0).astype(np.float32)
+
+
+def lung_box(lung_mask: BoolArray, border: float = 0.025) -> tuple[int, int, int, int]:
+    """Smallest rectangle round the lungs, widened by a share of the image on each side (Tabik 2020).
+
+    Returns
+    -------
+    top, left, bottom, right : int
+        Rows ``top`` to ``bottom - 1``, columns ``left`` to ``right - 1``; cut
+        at the border of the image.
+
+    Raises
+    ------
+    EmptyLungError
+        If the mask has no pixel.
+    """
+    if not 0 <= border < 1:
+        raise ConfigError(f"border is {border}; expected a share of the image from 0 to 1")
+    lung_mask = _checked(lung_mask)
+    rows, columns = lung_mask.shape
+    top, left, bottom, right = _bounding_box(lung_mask)
+    more_rows, more_columns = math.ceil(border * rows), math.ceil(border * columns)
+    return (
+        max(top - more_rows, 0),
+        max(left - more_columns, 0),
+        min(bottom + more_rows, rows),
+        min(right + more_columns, columns),
+    )
+
+
+def crop_to_lungs(image: FloatArray, lung_mask: BoolArray, border: float = 0.025) -> tuple[FloatArray, BoolArray]:
+    """Crop a film and its lung mask to :func:`lung_box`, as an alternative to masking.
+
+    Raises
+    ------
+    MaskError
+        If the shapes differ.
+    EmptyLungError
+        If the mask has no pixel.
+    """
+    _check_fit(image, lung_mask)
+    top, left, bottom, right = lung_box(lung_mask, border)
+    return image[top:bottom, left:right].copy(), lung_mask[top:bottom, left:right].copy()
+
+
+def _bounding_box(mask: BoolArray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        raise EmptyLungError(
+            f"lung mask of shape {mask.shape} has no pixel; leave the film out or draw or predict its lungs again"
+        )
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def _checked(mask: BoolArray) -> BoolArray:
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise MaskError(f"mask is {mask.dtype} of shape {mask.shape}; expected bool of shape (H, W), so threshold it")
+    return np.ascontiguousarray(mask)
+
+
+def _check_fit(image: FloatArray, lung_mask: BoolArray) -> None:
+    if _checked(lung_mask).shape != np.shape(image):
+        raise MaskError(
+            f"lung_mask has shape {lung_mask.shape} but the image has {np.shape(image)};"
+            " resize the mask with preprocessing.geometry.resize_mask"
+        )

@@ -1,0 +1,330 @@
+"""Prepared films and masks on disk, so that each film is decoded and normalised once.
+
+Layout below ``root``::
+
+    1024-3f9c.../            size, and fingerprint of the preprocessing
+        a7/                  first byte of the hash of the study id
+            study-a7c1....json       sources and shape; written last
+            study-a7c1....npy        film, uint8, (size, size)
+            study-a7c1....lung.npy   mask, 8 pixels a byte
+
+A study counts as prepared if its JSON file names the same sources, with the
+same sizes and times of change, as the cohort table does now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from patchcxr.config import fingerprint
+from patchcxr.data.cohort import MASK_COLUMNS
+from patchcxr.errors import CohortError, ConfigError, ImageError, MaskError, PatchCXRError
+from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.masks import EMPTY_MASK, MASK_SEPARATOR, mask_paths, read_mask
+from patchcxr.io.radiograph import read_radiograph
+from patchcxr.preprocessing.geometry import resize_image, resize_mask
+from patchcxr.preprocessing.intensity import PreprocessConfig, normalize_intensity
+from patchcxr.types import AnyArray, BoolArray
+
+_VERSION: Final = 1
+
+Progress = Callable[[int, int], None]
+
+
+class FilmStore:
+    """Prepared films of one size, kept in a folder.
+
+    Parameters
+    ----------
+    root
+        Folder of the store; made when the first film is written. Several
+        sizes and configurations can share it.
+    size
+        Side of the prepared films in pixels.
+    config
+        Intensity normalisation.
+
+    Notes
+    -----
+    Films are rounded to the nearest of 256 levels, at most 1/510 away from
+    the prepared film. Divide by 255 to get back to [0, 1].
+    """
+
+    def __init__(self, root: str | Path, size: int, config: PreprocessConfig | None = None) -> None:
+        if size < 1:
+            raise ConfigError(f"store size is {size}; expected at least 1 pixel")
+        self.root = Path(root)
+        self.size = size
+        self.config = config or PreprocessConfig()
+        self.folder = self.root / f"{size}-{fingerprint(_VERSION, self.config)}"
+
+    def prepare(
+        self,
+        table: pd.DataFrame,
+        mask_columns: Sequence[str] = MASK_COLUMNS,
+        progress: Progress | None = None,
+        workers: int = 0,
+    ) -> pd.DataFrame:
+        """Prepare the films and masks of a cohort; see :func:`prepare_stores`."""
+        return prepare_stores(table, [self], mask_columns, progress, workers)
+
+    def film(self, study: str) -> AnyArray:
+        """Give the prepared film, uint8, shape (size, size), mapped from disk and read-only.
+
+        Raises
+        ------
+        ImageError
+            If the study is not in the store.
+        """
+        try:
+            return np.load(self._path(study, ".npy"), mmap_mode="r")
+        except FileNotFoundError:
+            raise ImageError(
+                f"study {study!r} is not in the store {self.folder}; prepare the cohort first and see its failures"
+            ) from None
+
+    def mask(self, study: str, name: str) -> BoolArray:
+        """Mask of a study, bool, shape (size, size).
+
+        Raises
+        ------
+        MaskError
+            If the study has no mask of this name in the store.
+        """
+        try:
+            packed = np.load(self._path(study, f".{_checked_name(name)}.npy"))
+        except FileNotFoundError:
+            have = ", ".join(sorted(self.mask_names(study))) or "none"
+            raise MaskError(
+                f"study {study!r} has no mask {name!r} in the store {self.folder}; it has {have};"
+                " fill in the mask's column of the cohort and prepare it again"
+            ) from None
+        return np.unpackbits(packed, axis=1, count=self.size).view(np.bool_)
+
+    def has(self, study: str, name: str | None = None) -> bool:
+        """Whether the store holds a study, or a mask of it."""
+        suffix = ".json" if name is None else f".{_checked_name(name)}.npy"
+        return self._path(study, suffix).exists()
+
+    def mask_names(self, study: str) -> frozenset[str]:
+        """Names of the masks that the store holds for a study."""
+        entry = self._entry(study)
+        return frozenset(entry["masks"]) if entry else frozenset()
+
+    def source_shape(self, study: str) -> tuple[int, int]:
+        """Give the (rows, columns) of the film before it was resized.
+
+        Raises
+        ------
+        ImageError
+            If the study is not in the store.
+        """
+        entry = self._entry(study)
+        if entry is None:
+            raise ImageError(f"study {study!r} is not in the store {self.folder}; prepare the cohort first")
+        rows, columns = entry["shape"]
+        return rows, columns
+
+    def studies(self) -> list[str]:
+        """Ids of all studies in the store, sorted; reads one small file a study."""
+        return sorted(json.loads(path.read_text(encoding="utf-8"))["study"] for path in self.folder.glob("*/*.json"))
+
+    def _path(self, study: str, suffix: str) -> Path:
+        digest = hashlib.sha256(str(study).encode()).hexdigest()
+        safe = re.sub(r"[^A-Za-z0-9_-]+", "_", str(study))[:60]
+        return self.folder / digest[:2] / f"{safe}-{digest[:16]}{suffix}"
+
+    def _entry(self, study: str) -> dict[str, Any] | None:
+        try:
+            return json.loads(self._path(study, ".json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def _write(self, study: str, suffix: str, array: AnyArray) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        write_bytes_atomically(self._path(study, suffix), buffer.getvalue())
+
+    def _write_mask(self, study: str, name: str, mask: BoolArray) -> None:
+        self._write(study, f".{name}.npy", np.packbits(resize_mask(mask, self.size), axis=1))
+
+    def _remove(self, study: str) -> None:
+        """Forget a study; the JSON file goes first, so that nothing half removed counts as prepared."""
+        first = self._path(study, ".json")
+        first.unlink(missing_ok=True)
+        for path in first.parent.glob(f"{first.stem}.*npy") if first.parent.is_dir() else ():
+            path.unlink(missing_ok=True)
+
+
+def prepare_stores(
+    table: pd.DataFrame,
+    stores: Sequence[FilmStore],
+    mask_columns: Sequence[str] = MASK_COLUMNS,
+    progress: Progress | None = None,
+    workers: int = 0,
+) -> pd.DataFrame:
+    """Prepare a cohort for several sizes, decoding each film and mask once.
+
+    Studies that are already prepared are skipped. A film that cannot be read,
+    or one of whose masks cannot be read or does not fit it, is left out of
+    every store and listed in the result; the others are not affected.
+
+    The column ``right_lung_mask`` gives the mask ``right_lung``, and so on. A
+    study with an empty ``lung_mask`` but both lungs apart gets their union as
+    ``lung``. Masks of earlier calls stay as long as the film does not change.
+
+    Parameters
+    ----------
+    table
+        Cohort with absolute paths, as :func:`patchcxr.data.cohort.read_cohort` gives it.
+    stores
+        Stores to fill; they may differ in size and in configuration.
+    mask_columns
+        Columns of masks to prepare; empty cells are passed over.
+    progress
+        Called in the caller's thread with the studies done and their total.
+    workers
+        Threads; 0 works in the caller's thread.
+
+    Returns
+    -------
+    One row a failed study, with columns ``study``, ``stage`` (``film``, or the
+    mask's column) and ``error``; empty if all went well.
+
+    Raises
+    ------
+    CohortError
+        If the table lacks a column or repeats a study, which no single film
+        is to blame for.
+    """
+    for column in ("study", "image", *mask_columns):
+        if column not in table:
+            raise CohortError(f"cohort has no column {column!r}; got {', '.join(map(str, table.columns))}")
+    repeated = table["study"][table["study"].duplicated()]
+    if len(repeated):
+        raise CohortError(f"study {str(repeated.iloc[0])!r} occurs twice; give each study its own id")
+    known = [column for column in MASK_COLUMNS if column in table]
+    rows = [
+        (str(row["study"]), str(row["image"]), _mask_fields(row, mask_columns))
+        for row in table[list(dict.fromkeys(("study", "image", *mask_columns, *known)))].to_dict("records")
+    ]
+    failures = []
+    for done, failure in enumerate(_run(rows, stores, workers), start=1):
+        if failure:
+            failures.append(failure)
+        if progress:
+            progress(done, len(rows))
+    return pd.DataFrame(failures, columns=["study", "stage", "error"], dtype="string")
+
+
+_Row = tuple[str, str, dict[str, str | None]]
+_Failure = tuple[str, str, str]
+
+
+def _run(rows: list[_Row], stores: Sequence[FilmStore], workers: int) -> Iterator[_Failure | None]:
+    if workers <= 0:
+        yield from (_prepare_study(row, stores) for row in rows)
+        return
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        yield from pool.map(lambda row: _prepare_study(row, stores), rows)
+
+
+def _mask_fields(row: dict[Any, Any], mask_columns: Sequence[str]) -> dict[str, str | None]:
+    """Field of every mask column asked for, ``None`` if empty; both lungs stand in for an empty ``lung_mask``."""
+
+    def field(column: str) -> str | None:
+        value = row.get(column)
+        return None if pd.isna(value) or not str(value).strip() else str(value)
+
+    fields = {column: field(column) for column in mask_columns}
+    sides = [field("right_lung_mask"), field("left_lung_mask")]
+    if "lung_mask" in fields and fields["lung_mask"] is None and None not in sides:
+        fields["lung_mask"] = MASK_SEPARATOR.join(str(side) for side in sides if side != EMPTY_MASK) or EMPTY_MASK
+    return fields
+
+
+def _prepare_study(row: _Row, stores: Sequence[FilmStore]) -> _Failure | None:
+    study, image, fields = row
+    stage = "film"
+    try:
+        sources: dict[str, Any] = {"image": _stamp([Path(image)])}
+        for stage, field in fields.items():
+            sources[stage] = None if field is None else _stamp(mask_paths(field)) or [[EMPTY_MASK]]
+        todo = [store for store in stores if not _is_done(store._entry(study), sources)]
+        if not todo:
+            return None
+        stage = "film"
+        pixels = read_radiograph(image).pixels
+        masks: dict[str, BoolArray] = {}
+        for stage, field in fields.items():
+            if field is not None:
+                masks[stage] = read_mask(field, (pixels.shape[0], pixels.shape[1]))
+        stage = "film"
+        _write_study(todo, study, pixels, masks, sources)
+    except (PatchCXRError, OSError, MemoryError) as error:
+        for store in stores:
+            store._remove(study)
+        return study, stage, " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def _write_study(
+    stores: Sequence[FilmStore], study: str, pixels: AnyArray, masks: dict[str, BoolArray], sources: dict[str, Any]
+) -> None:
+    normalized: dict[PreprocessConfig, AnyArray] = {}
+    for store in stores:
+        entry = store._entry(study)
+        if entry is None or entry["sources"]["image"] != sources["image"]:
+            entry = {"sources": {}}
+            store._remove(study)
+            if store.config not in normalized:
+                normalized[store.config] = normalize_intensity(pixels, store.config)
+            film = resize_image(normalized[store.config], store.size)
+            store._write(study, ".npy", np.rint(film * 255).astype(np.uint8))
+        for column in sources.keys() - {"image"}:
+            if column in masks:
+                store._write_mask(study, _mask_name(column), masks[column])
+            else:
+                store._path(study, f".{_mask_name(column)}.npy").unlink(missing_ok=True)
+        merged = {column: stamp for column, stamp in {**entry["sources"], **sources}.items() if stamp is not None}
+        names = sorted(_mask_name(column) for column in merged if column != "image")
+        made = {"study": study, "shape": list(pixels.shape), "masks": names, "sources": merged}
+        write_bytes_atomically(store._path(study, ".json"), json.dumps(made).encode("utf-8"))
+
+
+def _is_done(entry: dict[str, Any] | None, sources: dict[str, Any]) -> bool:
+    """Whether a study was made from these very files; masks that are not asked for now do not matter."""
+    return entry is not None and all(entry["sources"].get(column) == stamp for column, stamp in sources.items())
+
+
+def _stamp(paths: list[Path]) -> list[list[Any]]:
+    """Path, size and time of change of each file."""
+    stamps = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            raise CohortError(f"{path}: no such file; correct the path in the cohort table") from None
+        stamps.append([str(path), status.st_size, status.st_mtime_ns])
+    return stamps
+
+
+def _mask_name(column: str) -> str:
+    return column.removesuffix("_mask")
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise MaskError(f"mask name is {name!r}; expected letters, digits, '_' or '-', such as 'right_lung'")
+    return name

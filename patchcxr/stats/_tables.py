@@ -1,0 +1,144 @@
+"""What the statistics share: columns, groups, corrections, stars and a bisection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from patchcxr.errors import CohortError, ConfigError, LabelError
+from patchcxr.types import FloatArray
+
+Correction = Literal["holm", "fdr_bh", "none"]
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise :class:`~patchcxr.errors.CohortError` for columns that the table lacks."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise CohortError(f"the table has no column {missing}; expected one of {[str(c) for c in table.columns]}")
+
+
+def numbers(column: pd.Series) -> FloatArray:
+    """Return the column as floats with infinities as NaN, so that both count as dropped."""
+    try:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise CohortError(f"column {column.name!r} has dtype {column.dtype}; expected numbers") from None
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def check_labels(table: pd.DataFrame, column: str) -> None:
+    """Raise :class:`~patchcxr.errors.CohortError` for rows without a value in ``column``."""
+    unnamed = int(table[column].isna().sum())
+    if unnamed:
+        raise CohortError(f"{unnamed} rows have no {column!r}; fill the column or leave these rows out")
+
+
+def group_order(table: pd.DataFrame, group: str, order: Sequence[Any] | None) -> list[Any]:
+    """Return the groups to compare: ``order`` if given, else every group, sorted.
+
+    Raises
+    ------
+    LabelError
+        If ``order`` names a group that no row has, or one twice.
+    """
+    present = sorted(table[group].unique())
+    if order is None:
+        return present
+    unknown = [name for name in order if name not in present]
+    if unknown:
+        raise LabelError(f"no row has the {group} {unknown}; expected some of {present}")
+    if len(set(order)) != len(order):
+        raise LabelError(f"order is {list(order)}; expected each {group} once")
+    return list(order)
+
+
+def group_values(
+    table: pd.DataFrame, value: str, group: str, order: Sequence[Any] | None
+) -> tuple[dict[Any, FloatArray], dict[Any, int]]:
+    """Split a column by group; returns the finite values and the number dropped, in order."""
+    check_columns(table, [value, group])
+    check_labels(table, group)
+    values = numbers(table[value])
+    labels = table[group].to_numpy()
+    split = {name: values[labels == name] for name in group_order(table, group, order)}
+    return (
+        {name: part[~np.isnan(part)] for name, part in split.items()},
+        {name: int(np.isnan(part).sum()) for name, part in split.items()},
+    )
+
+
+def adjust(p: FloatArray, correction: Correction) -> FloatArray:
+    """Correct p-values for their number; NaN (no test was possible) stays NaN and is not counted.
+
+    Raises
+    ------
+    ConfigError
+        If the correction is not ``"holm"``, ``"fdr_bh"`` or ``"none"``.
+    """
+    if correction not in ("holm", "fdr_bh", "none"):
+        raise ConfigError(f"correction is {correction!r}; expected 'holm', 'fdr_bh' or 'none'")
+    adjusted = np.array(p, dtype=np.float64)
+    tested = ~np.isnan(adjusted)
+    if correction != "none" and tested.any():
+        adjusted[tested] = multipletests(adjusted[tested], method=correction)[1]
+    return adjusted
+
+
+def stars(p: float) -> str:
+    """Significance level as Oh 2020 marks it, section III-B.
+
+    Returns
+    -------
+    str
+        ``***`` p < 0.001, ``**`` p < 0.01, ``*`` p < 0.05, ``-`` otherwise; ``n/a`` for NaN (no test was possible).
+
+    Examples
+    --------
+    >>> stars(0.0004), stars(0.05), stars(float("nan"))
+    ('***', '-', 'n/a')
+    """
+    if np.isnan(p):
+        return "n/a"
+    return "***" if p < 0.001 else "**" if p < 0.01 else "*" if p < 0.05 else "-"
+
+
+def with_stars(pairs: pd.DataFrame, correction: Correction) -> pd.DataFrame:
+    """Fill in the columns ``p_adjusted`` and ``stars`` from ``p``."""
+    pairs["p_adjusted"] = adjust(pairs["p"].to_numpy(), correction)
+    pairs["stars"] = [stars(p) for p in pairs["p_adjusted"]]
+    return pairs
+
+
+def mean(values: FloatArray) -> float:
+    """Return the mean, or NaN without values."""
+    return float(values.mean()) if values.size else float("nan")
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise :class:`~patchcxr.errors.ConfigError` unless ``confidence`` is in (0, 1)."""
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence is {confidence}; expected a fraction in (0, 1), such as 0.95")
+
+
+def kth_smallest(
+    k: int, low: float, high: float, count: Callable[[float], int], above: Callable[[float], float]
+) -> float:
+    """k-th smallest (from 1) of values in [low, high], found by bisection.
+
+    ``count(t)`` tells how many values are at most t, ``above(t)`` the smallest value that exceeds t. Memory stays
+    linear where the values are all pairs of two samples.
+    """
+    if count(low) >= k:
+        return low
+    for _ in range(60):
+        middle = low + (high - low) / 2
+        if count(middle) >= k:
+            high = middle
+        else:
+            low = middle
+    return above(low)

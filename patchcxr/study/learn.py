@@ -1,0 +1,195 @@
+"""The four trainings of a study; each writes ``model.safetensors`` and ``history.csv`` to its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+from torch.utils.data import Dataset
+
+from patchcxr.config import to_dict
+from patchcxr.data.labels import SCHEMES
+from patchcxr.models.registry import ModelConfig, create_model
+from patchcxr.models.trained import TrainedModel, save_model
+from patchcxr.preprocessing.geometry import resize_image
+from patchcxr.preprocessing.store import FilmStore
+from patchcxr.study.config import ClassifierConfig, StudyConfig
+from patchcxr.study.predict import Lungs, masked_film
+from patchcxr.study.select import split_rows
+from patchcxr.training.datasets import GlobalDataset, PatchDataset, SegmentationDataset
+from patchcxr.training.fit import TrainConfig, fit
+from patchcxr.training.losses import HybridLoss, WeightedCrossEntropy, class_weights
+from patchcxr.training.scores import MacroF1, MeanDice, Score
+from patchcxr.types import ANATOMY, AnyArray, BoolArray
+
+VALIDATION_SEED = 1_000_003
+"""Added to the seed for the patches of the validation set, so that they are not those of training."""
+
+
+def label_map(store: FilmStore, study: str) -> AnyArray:
+    """Indices into :data:`patchcxr.types.ANATOMY` from the masks of a study; the heart lies on top."""
+    labels = np.zeros((store.size, store.size), dtype=np.uint8)
+    for name in ("right_lung", "left_lung", "heart"):
+        labels[store.mask(study, name)] = ANATOMY.index(name)
+    return labels
+
+
+def train_anatomy(rows: pd.DataFrame, store: FilmStore, config: StudyConfig, folder: Path) -> None:
+    """Train the segmentation of heart and lungs (Oh 2020, section II.A)."""
+    stage = config.anatomy
+    parts = [list(split_rows(rows, split, "anatomy")["study"]) for split in ("train", "validation")]
+    pixels = np.zeros(len(ANATOMY))
+    for study in parts[0]:
+        pixels += np.bincount(label_map(store, study).ravel(), minlength=len(ANATOMY))
+
+    def data(studies: list[str], training: bool) -> SegmentationDataset:
+        def load(index: int) -> tuple[AnyArray, AnyArray]:
+            return store.film(studies[index]), label_map(store, studies[index])
+
+        augment = stage.train.augment if training else None
+        return SegmentationDataset(load, len(studies), augment, config.seed)
+
+    loss = WeightedCrossEntropy(class_weights(pixels, stage.class_weights))
+    _learn(
+        stage.model,
+        (data(parts[0], True), data(parts[1], False)),
+        loss,
+        MeanDice(len(ANATOMY)),
+        stage.train,
+        config,
+        folder,
+        ANATOMY,
+        stage.image_size,
+    )
+
+
+def train_infection(rows: pd.DataFrame, store: FilmStore, config: StudyConfig, folder: Path) -> None:
+    """Train the segmentation of the infection on infected films and controls (Degerli 2021)."""
+    stage = config.infection
+    parts = [split_rows(rows, split, "infection", stage.positive) for split in ("train", "validation")]
+
+    def data(part: pd.DataFrame, training: bool) -> SegmentationDataset:
+        studies, infected = list(part["study"]), part["infected"].to_numpy(dtype=bool)
+        nothing = np.zeros((store.size, store.size), dtype=bool)
+
+        def load(index: int) -> tuple[AnyArray, BoolArray]:
+            study = studies[index]
+            return store.film(study), store.mask(study, "infection") if infected[index] else nothing
+
+        augment, sampler = (stage.train.augment, stage.train.sampler) if training else (None, "uniform")
+        return SegmentationDataset(load, len(studies), augment, config.seed, infected.astype(int), sampler)
+
+    _learn(
+        stage.model,
+        (data(parts[0], True), data(parts[1], False)),
+        HybridLoss(),
+        MeanDice(1),
+        stage.train,
+        config,
+        folder,
+        ("infection",),
+        stage.image_size,
+    )
+
+
+def train_global(
+    rows: pd.DataFrame, films: FilmStore, lungs: Lungs, config: StudyConfig, folder: Path, name: str = "global"
+) -> None:
+    """Train the classifier of whole masked films (Oh 2020, section II.B, the global approach)."""
+    stage = config.classification.global_classifier
+
+    def data(studies: list[str], labels: list[int], training: bool) -> Dataset[Any]:
+        def load(index: int) -> AnyArray:
+            return resize_image(masked_film(films, lungs, studies[index])[0], stage.image_size)
+
+        augment, sampler = (stage.train.augment, stage.train.sampler) if training else (None, "uniform")
+        return GlobalDataset(load, labels, stage.image_size, config.seed, sampler, augment)
+
+    _learn_classifier(rows, data, stage, config, folder, stage.image_size, name)
+
+
+def train_local(
+    rows: pd.DataFrame, films: FilmStore, lungs: Lungs, config: StudyConfig, folder: Path, name: str = "local"
+) -> None:
+    """Train the classifier of lung-centred patches (Oh 2020, section II.B, the local approach)."""
+    stage, size = config.classification.local_classifier, config.classification.vote.patch_size
+
+    def data(studies: list[str], labels: list[int], training: bool) -> Dataset[Any]:
+        def load(index: int) -> tuple[AnyArray, BoolArray]:
+            return masked_film(films, lungs, studies[index])
+
+        if training:
+            train = stage.train
+            return PatchDataset(load, labels, size, stage.patches_per_film, config.seed, train.sampler, train.augment)
+        return PatchDataset(load, labels, size, stage.patches_per_film, config.seed + VALIDATION_SEED)
+
+    _learn_classifier(rows, data, stage, config, folder, size, name)
+
+
+def _learn_classifier(
+    rows: pd.DataFrame,
+    data: Callable[[list[str], list[int], bool], Dataset[Any]],
+    stage: ClassifierConfig,
+    config: StudyConfig,
+    folder: Path,
+    size: int,
+    name: str,
+) -> None:
+    classes = SCHEMES[config.classification.labels].classes
+    parts = [split_rows(rows, split, name, classes) for split in ("train", "validation")]
+    numbers = [[classes.index(value) for value in part["class_name"]] for part in parts]
+    counts = np.bincount(numbers[0], minlength=len(classes))
+    scheme = "none" if stage.train.sampler == "balanced" else stage.class_weights
+    train, validation = (
+        data(list(part["study"]), labels, training)
+        for part, labels, training in zip(parts, numbers, (True, False), strict=True)
+    )
+    _learn(
+        dataclasses.replace(stage.model, num_classes=len(classes)),
+        (train, validation),
+        WeightedCrossEntropy(class_weights(counts, scheme)),
+        MacroF1(len(classes)),
+        stage.train,
+        config,
+        folder,
+        classes,
+        size,
+    )
+
+
+def _learn(
+    model: ModelConfig,
+    data: tuple[Dataset[Any], Dataset[Any]],
+    loss: nn.Module,
+    score: Score,
+    recipe: TrainConfig,
+    config: StudyConfig,
+    folder: Path,
+    classes: tuple[str, ...],
+    image_size: int,
+) -> None:
+    recipe = dataclasses.replace(recipe, seed=config.seed)
+    module = create_model(model, seed=config.seed)
+    result = fit(module, data[0], data[1], loss=loss, config=recipe, out_dir=folder, score=score)
+    trained = TrainedModel(
+        module=module,
+        config=model,
+        classes=classes,
+        image_size=image_size,
+        preprocessing=to_dict(config.preprocessing),
+        training={
+            "recipe": to_dict(recipe),
+            "seed": config.seed,
+            "best_epoch": int(result.best_epoch),
+            "best_value": float(result.best_value),
+            "epochs": int(result.epochs_run),
+            "seconds": round(float(result.seconds), 1),
+            "films": {"train": len(data[0]), "validation": len(data[1])},  # type: ignore[arg-type]
+        },
+    )
+    save_model(folder / "model.safetensors", trained)

@@ -1,0 +1,93 @@
+"""Random shifts, rotations and other affine maps of a film with its mask (Degerli 2021; Hertel 2022)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from patchcxr.config import config
+from patchcxr.errors import ConfigError
+from patchcxr.types import AnyArray, FloatArray
+
+
+@config
+class AugmentConfig:
+    """Ranges from which each film's transformation is drawn uniformly.
+
+    The defaults are those of Degerli 2021. Hertel 2022 takes ``rotation=180,
+    shift=0.3, shear=0.2, zoom=0.2, horizontal_flip=True``.
+
+    Attributes
+    ----------
+    shift
+        Largest shift along each axis, as a share of the film's side.
+    rotation
+        Largest rotation to either side, in degrees.
+    zoom
+        Largest relative change of size, to either side.
+    shear
+        Largest horizontal shear: columns moved a row.
+    horizontal_flip
+        Mirror half of the films. Leave it off where left and right lung are
+        classes, since a mirrored film swaps them.
+    """
+
+    shift: float = 0.1
+    rotation: float = 10.0
+    zoom: float = 0.0
+    shear: float = 0.0
+    horizontal_flip: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.shift < 1 and 0 <= self.rotation <= 180 and 0 <= self.zoom < 1 and 0 <= self.shear < 1):
+            raise ConfigError(
+                f"augment: got {self}; expected shift, zoom and shear from 0 up to 1, and rotation from 0 to 180"
+            )
+
+
+def draw_transformation(config: AugmentConfig, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+    """Affine map (2, 3) from places (column, row) in the film to places in the augmented film.
+
+    The film turns, shears, zooms and flips about its centre, then shifts.
+    """
+    height, width = shape[:2]
+    angle = np.deg2rad(rng.uniform(-config.rotation, config.rotation))
+    across, down = rng.uniform(-config.shift, config.shift, size=2) * (width, height)
+    zoom = 1 + rng.uniform(-config.zoom, config.zoom)
+    shear = rng.uniform(-config.shear, config.shear)
+    mirror = -1.0 if config.horizontal_flip and rng.random() < 0.5 else 1.0
+
+    cosine, sine = np.cos(angle), np.sin(angle)
+    linear = zoom * np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[mirror, shear], [0.0, 1.0]])
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    return np.column_stack([linear, centre - linear @ centre + (across, down)])
+
+
+def augment_pair(
+    image: FloatArray, target: AnyArray | None, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[FloatArray, AnyArray | None]:
+    """Transform a film and its mask alike.
+
+    What comes in from beyond the edge repeats the nearest pixel of the edge,
+    in the film and in the mask (Degerli's nearest fill). The film is
+    interpolated linearly, the mask takes the nearest pixel.
+
+    Parameters
+    ----------
+    image
+        Film (H, W), float32.
+    target
+        Mask (bool) or label map (H, W); None for a film without one.
+    config
+        Ranges of the transformation.
+    rng
+        Source of randomness.
+    """
+    matrix = draw_transformation(config, image.shape, rng)
+    size = (image.shape[1], image.shape[0])
+    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if target is None:
+        return moved, None
+    stored = target.astype(np.uint8) if target.dtype == np.bool_ else target
+    labels = cv2.warpAffine(stored, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return moved, labels.astype(target.dtype)

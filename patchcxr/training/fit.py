@@ -1,0 +1,354 @@
+"""Train a network: one function for all networks, data sets and losses.
+
+Lightning, which takes seconds to import, is imported by :func:`fit` only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from patchcxr.config import config, fingerprint
+from patchcxr.errors import ConfigError, TrainingError
+from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.checkpoint import load_weights, save_weights
+from patchcxr.training.augmentation import AugmentConfig
+from patchcxr.training.datasets import Sampler
+from patchcxr.training.record import Record, Row
+from patchcxr.training.scores import Score
+
+log = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+BEST = "best.safetensors"
+HISTORY = "history.csv"
+
+
+@config
+class TrainConfig:
+    """Recipe of a training; the optimiser is Adam.
+
+    Attributes
+    ----------
+    epochs
+        Most epochs to train.
+    batch_size
+        Items a step.
+    learning_rate
+        At the start.
+    weight_decay
+        L2 penalty, added to the gradient of all weights (as ``torch.optim.Adam`` does).
+    l1
+        L1 penalty on the weights of convolutions and linear layers; not in the logged losses.
+    scheduler
+        ``plateau`` multiplies the learning rate by ``plateau_factor`` when
+        ``plateau_monitor`` (a loss) has not fallen for ``plateau_patience``
+        epochs in a row.
+    early_stopping_patience
+        Epochs in a row without a better ``monitor`` after which training
+        stops; None for never.
+    monitor
+        ``val_loss``, ``train_loss`` or the name of the score. The weights of
+        its best epoch are kept.
+    monitor_mode
+        ``min``, ``max``, or ``auto``: losses fall, scores rise.
+    seed
+        Seed of the order of items and of dropout. The data sets have their own.
+    precision, accelerator, devices, strategy
+        Handed to Lightning's Trainer.
+    workers
+        Processes that load items; 0 loads in the main process.
+    max_seconds
+        Stop at the step at which this much time is spent, over all resumed
+        runs. A training with a time budget is not reproducible.
+    augment
+        Ranges of the augmentation, or None; for those who build the data set.
+    sampler
+        ``uniform`` or ``balanced``; for those who build the data set.
+    """
+
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    scheduler: Literal["none", "plateau"] = "none"
+    plateau_factor: float = 0.1
+    plateau_patience: int = 3
+    plateau_monitor: Literal["train_loss", "val_loss"] = "train_loss"
+    early_stopping_patience: int | None = None
+    monitor: str = "val_loss"
+    monitor_mode: Literal["auto", "min", "max"] = "auto"
+    seed: int = 0
+    precision: str = "32-true"
+    workers: int = 0
+    accelerator: str = "cpu"
+    devices: int = 1
+    strategy: str = "auto"
+    max_seconds: float | None = None
+    augment: AugmentConfig | None = None
+    sampler: Sampler = "uniform"
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("plateau_patience", 1), ("devices", 1), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: got {getattr(self, name)}; expected {least} or more")
+        if not self.learning_rate > 0 or self.weight_decay < 0 or self.l1 < 0:
+            raise ConfigError(
+                f"got learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, l1={self.l1}; "
+                "expected a learning rate above 0 and penalties of 0 or more"
+            )
+        if not 0 < self.plateau_factor < 1:
+            raise ConfigError(f"plateau_factor: got {self.plateau_factor}; expected a factor between 0 and 1")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ConfigError(
+                f"early_stopping_patience: got {self.early_stopping_patience}; expected 1 or more, or none"
+            )
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ConfigError(f"max_seconds: got {self.max_seconds}; expected seconds above 0, or none")
+
+    @property
+    def mode(self) -> Literal["min", "max"]:
+        """Whether a good ``monitor`` is low or high."""
+        if self.monitor_mode == "auto":
+            return "min" if self.monitor.endswith("loss") else "max"
+        return self.monitor_mode
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training gave; the network itself holds the weights of the best epoch.
+
+    Attributes
+    ----------
+    history
+        One row an epoch: epoch (from 1), train_loss, val_loss, the score,
+        lr, seconds (since the start, over all resumed runs).
+    best_epoch, best_value
+        Epoch (from 1) with the best ``monitor``, and its value.
+    stopped_early
+        Whether the patience ran out.
+    out_of_time
+        Whether ``max_seconds`` ran out.
+    seconds
+        Time spent, over all resumed runs.
+    epochs_run
+        Epochs, over all resumed runs; the last may be partial if out of time.
+    """
+
+    history: pd.DataFrame
+    best_epoch: int
+    best_value: float
+    stopped_early: bool
+    out_of_time: bool
+    seconds: float
+    epochs_run: int
+
+
+class Session:
+    """State of one training on disk and in memory; what Lightning does not know of."""
+
+    def __init__(self, module: nn.Module, config: TrainConfig, out_dir: Path, settings: str) -> None:
+        self.module = module
+        self.config = config
+        self.out_dir = out_dir
+        self.settings = settings
+        self.record = Record(config.monitor, config.mode, config.early_stopping_patience)
+        self.resumed: dict[str, Any] | None = None
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the finished epochs have spent the time budget."""
+        return self.config.max_seconds is not None and self.record.seconds >= self.config.max_seconds
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.record.epochs >= self.config.epochs or self.record.out_of_patience or self.out_of_time
+
+    def resume(self) -> None:
+        """Take up the last whole epoch on disk, if there is one.
+
+        Raises
+        ------
+        TrainingError
+            If the checkpoint is damaged or belongs to another training.
+        """
+        path = self.out_dir / LAST
+        if not path.is_file():
+            return
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            settings = state["settings"]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to train from the start"
+            ) from error
+        if settings != self.settings:
+            raise TrainingError(
+                f"{path}: belongs to a training with another network, data set, loss or recipe; delete the folder, "
+                "choose another one, or train with resume=False"
+            )
+        self.record.restore(state["record"])
+        self.module.load_state_dict(state["module"])
+        self.resumed = state
+
+    def finish_epoch(
+        self,
+        row: Row,
+        optimizer: torch.optim.Optimizer,
+        plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None,
+        write: bool = True,
+    ) -> None:
+        """Record an epoch; write the history, the best weights and the state to resume from, in this order.
+
+        An interruption between the three repeats the epoch, with the same
+        result. With several devices only one of the processes writes.
+        """
+        improved = self.record.add(row)
+        if not write:
+            return
+        csv = pd.DataFrame(self.record.rows).astype({"epoch": int}).to_csv(index=False)
+        write_bytes_atomically(self.out_dir / HISTORY, csv.encode())
+        if improved:
+            save_weights(self.out_dir / BEST, self.module.state_dict(), {"epoch": self.record.best_epoch})
+        state = {
+            "settings": self.settings,
+            "record": self.record.state(),
+            "module": self.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "plateau": None if plateau is None else plateau.state_dict(),
+        }
+        temporary = self.out_dir / f"{LAST}.part"
+        torch.save(state, temporary)
+        os.replace(temporary, self.out_dir / LAST)
+        log.info("epoch %d: %s", self.record.epochs, ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
+
+    def result(self) -> FitResult:
+        """Load the best weights into the network and sum up."""
+        weights, _ = load_weights(self.out_dir / BEST)
+        self.module.load_state_dict(weights)
+        history = pd.DataFrame(self.record.rows).astype({"epoch": int})
+        return FitResult(
+            history=history,
+            best_epoch=self.record.best_epoch,
+            best_value=self.record.best_value,
+            stopped_early=self.record.out_of_patience,
+            out_of_time=self.out_of_time,
+            seconds=self.record.seconds,
+            epochs_run=self.record.epochs,
+        )
+
+
+def fit(
+    module: nn.Module,
+    train: Dataset[Any],
+    validation: Dataset[Any] | None = None,
+    *,
+    loss: nn.Module,
+    config: TrainConfig,
+    out_dir: str | Path,
+    score: Score | None = None,
+    resume: bool = True,
+    progress: bool = True,
+) -> FitResult:
+    """Train ``module`` in place and leave it with the weights of its best epoch, in evaluation mode.
+
+    Each epoch writes ``history.csv``, ``last.ckpt`` and, if it is the best so
+    far, ``best.safetensors`` to ``out_dir``. An interrupted training called
+    again goes on after its last whole epoch and ends, on the CPU, with the
+    same weights as one that was not interrupted: the order of items and the
+    dropout of an epoch depend on the seed and the epoch only.
+
+    Parameters
+    ----------
+    module
+        Network; stored channels last from now on.
+    train, validation
+        Items (input, target). A method ``set_epoch`` is told the epoch; it is
+        0 throughout for ``validation``.
+    loss
+        Loss of (logits, target), a mean over the batch.
+    config
+        The recipe.
+    out_dir
+        Folder of this training alone.
+    score
+        Score of the validation set after each epoch.
+    resume
+        Go on from ``last.ckpt`` in ``out_dir``; otherwise start anew.
+    progress
+        Draw a progress bar where the output is a terminal.
+
+    Raises
+    ------
+    TrainingError
+        If a data set is empty, ``monitor`` is not computed, the loss becomes
+        NaN or infinite, or ``last.ckpt`` belongs to another training.
+    KeyboardInterrupt
+        When interrupted; the epochs finished before are on disk.
+    """
+    out_dir = Path(out_dir)
+    check_plan(train, validation, config, score)
+    module.to(memory_format=torch.channels_last)
+    session = Session(module, config, out_dir, settings_of(module, train, validation, loss, config))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    if resume:
+        session.resume()
+    else:
+        (out_dir / LAST).unlink(missing_ok=True)
+    if not session.finished:
+        from patchcxr.training.lightning_loop import run
+
+        run(session, train, validation, loss, score, progress)
+        if config.devices > 1:
+            session.resume()
+    result = session.result()
+    module.eval()
+    return result
+
+
+def check_plan(train: Dataset[Any], validation: Dataset[Any] | None, config: TrainConfig, score: Score | None) -> None:
+    """Refuse a training that could not end well.
+
+    Raises
+    ------
+    TrainingError
+        See :func:`fit`.
+    """
+    for name, data in (("training", train), ("validation", validation)):
+        if data is not None and len(data) == 0:  # type: ignore[arg-type]
+            raise TrainingError(f"the {name} set is empty; check the cohort's splits, labels and masks")
+    known = {"train_loss"}
+    if validation is not None:
+        known |= {"val_loss"} | ({score.name} if score else set())
+    for key, value in (("monitor", config.monitor), ("plateau_monitor", config.plateau_monitor)):
+        if value not in known and (key == "monitor" or config.scheduler == "plateau"):
+            raise TrainingError(
+                f"{key}: got {value!r}, but this training computes {sorted(known)} only; choose one of these"
+            )
+
+
+def settings_of(
+    module: nn.Module, train: Dataset[Any], validation: Dataset[Any] | None, loss: nn.Module, config: TrainConfig
+) -> str:
+    """Fingerprint of all that must stay the same when a training is resumed.
+
+    What only says when to stop, or where to compute, may change.
+    """
+    free = {"epochs", "early_stopping_patience", "max_seconds", "workers", "accelerator", "devices", "strategy"}
+    recipe = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in free}
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    sizes = [0 if data is None else len(data) for data in (train, validation)]  # type: ignore[arg-type]
+    weights = {name: value.tolist() for name, value in loss.state_dict().items()}
+    return fingerprint(recipe, type(module).__name__, shapes, sizes, type(loss).__name__, weights)

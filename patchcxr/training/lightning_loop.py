@@ -1,0 +1,259 @@
+"""The epochs of :func:`patchcxr.training.fit.fit`, run by Lightning's Trainer.
+
+Lightning moves data, precision and gradients to the devices and runs the
+steps. Shuffling, scheduling, patience and checkpoints belong to the session,
+so that a resumed training repeats an uninterrupted one exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from patchcxr.errors import TrainingError
+from patchcxr.training.fit import Session, TrainConfig
+from patchcxr.training.scores import Score
+
+_ADVICE = (".*LeafSpec.*is deprecated", ".*does not have many workers")
+
+
+def run(
+    session: Session,
+    train: Dataset[Any],
+    validation: Dataset[Any] | None,
+    loss: nn.Module,
+    score: Score | None,
+    progress: bool,
+) -> None:
+    """Train until the session is finished; see :func:`patchcxr.training.fit.fit`."""
+    config = session.config
+    first = session.record.epochs
+    train_loader = _loader(train, _Shuffle(len(train), config.seed, first), config)  # type: ignore[arg-type]
+    validation_loader = None
+    if validation is not None:
+        validation_loader = _loader(validation, _InOrder(len(validation)), config)  # type: ignore[arg-type]
+
+    session.module.train()
+    with _quiet(), torch.random.fork_rng():
+        trainer = pl.Trainer(
+            max_epochs=config.epochs - first,
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress and sys.stdout.isatty(),
+            num_sanity_val_steps=0,
+        )
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(_Steps(session, loss, score), train_loader, validation_loader)
+        except SystemExit:
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                signal.signal(signal.SIGINT, handler)
+    session.module.cpu()
+    loss.cpu()
+
+
+def _loader(data: Dataset[Any], sampler: Sampler[tuple[int, int]], config: TrainConfig) -> DataLoader[Any]:
+    """Batches of ``data``; with a generator of its own, since a loader draws from the global one otherwise."""
+    return DataLoader(
+        _AtEpoch(data),
+        config.batch_size,
+        sampler=sampler,
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+        generator=torch.Generator(),
+    )
+
+
+class _Steps(pl.LightningModule):
+    """What happens in a step and after an epoch."""
+
+    def __init__(self, session: Session, loss: nn.Module, score: Score | None) -> None:
+        super().__init__()
+        self.module = session.module
+        self.loss = loss
+        self.session = session
+        self.score = score
+        self.first = session.record.epochs
+        self.started = time.monotonic() - session.record.seconds
+        self.penalised = [p for p in self.module.parameters() if p.ndim > 1 and p.requires_grad]
+
+    @property
+    def epoch(self) -> int:
+        """Epoch over all resumed runs, from 0."""
+        return self.first + self.current_epoch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        config = self.session.config
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        self.plateau = None
+        if config.scheduler == "plateau":
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=config.plateau_factor, patience=config.plateau_patience - 1
+            )
+        if self.session.resumed is not None:
+            optimizer.load_state_dict(self.session.resumed["optimizer"])
+            if self.plateau is not None:
+                self.plateau.load_state_dict(self.session.resumed["plateau"])
+        return optimizer
+
+    def on_train_epoch_start(self) -> None:
+        seed = np.random.SeedSequence([self.session.config.seed, self.epoch, self.global_rank]).generate_state(1)[0]
+        torch.manual_seed(int(seed))
+        self.train_sum = torch.zeros(2, dtype=torch.float64)
+        self.val_sum = torch.zeros(2, dtype=torch.float64)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], step: int) -> Tensor:
+        inputs, target = batch
+        loss = self.loss(self.module(inputs).float(), target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} in epoch {self.epoch + 1}, step {step + 1}; lower learning_rate "
+                f"(now {self.trainer.optimizers[0].param_groups[0]['lr']:g}), check the films for NaN, "
+                "or set precision: 32-true"
+            )
+        self.train_sum += torch.tensor([value * len(inputs), len(inputs)], dtype=torch.float64)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        l1 = self.session.config.l1
+        if l1:
+            for parameter in self.penalised:
+                if parameter.grad is not None:
+                    parameter.grad.add_(parameter.detach().sign(), alpha=l1)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        budget = self.session.config.max_seconds
+        if budget is not None:
+            spent = time.monotonic() - self.started >= budget
+            if self.trainer.strategy.reduce_boolean_decision(spent, all=False):
+                self.trainer.should_stop = True
+
+    def on_validation_epoch_start(self) -> None:
+        if self.score is not None:
+            self.score.reset()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], step: int) -> None:
+        inputs, target = batch
+        logits = self.module(inputs).float()
+        value = float(self.loss(logits, target))
+        self.val_sum += torch.tensor([value * len(inputs), len(inputs)], dtype=torch.float64)
+        if self.score is not None:
+            self.score.update(logits, target)
+
+    def on_train_epoch_end(self) -> None:
+        row = {"epoch": float(self.epoch + 1), "train_loss": self._mean(self.train_sum)}
+        if self.trainer.val_dataloaders is not None:
+            row["val_loss"] = self._mean(self.val_sum)
+            if self.score is not None:
+                self.score.counts = self._over_devices(self.score.counts)
+                row[self.score.name] = self.score.compute()
+        optimizer = self.trainer.optimizers[0]
+        row["lr"] = optimizer.param_groups[0]["lr"]
+        row["seconds"] = time.monotonic() - self.started
+        if self.plateau is not None:
+            self.plateau.step(row[self.session.config.plateau_monitor])
+        self.session.finish_epoch(row, optimizer, self.plateau, write=self.trainer.is_global_zero)
+        self.trainer.strategy.barrier("epoch written")
+        if self.session.finished:
+            self.trainer.should_stop = True
+
+    def _mean(self, total: Tensor) -> float:
+        weighted, count = self._over_devices(total).tolist()
+        return weighted / count
+
+    def _over_devices(self, counts: Tensor) -> Tensor:
+        if self.trainer.world_size == 1:
+            return counts
+        return self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()  # type: ignore[union-attr]
+
+
+class _AtEpoch(Dataset[Any]):
+    """Tells the data set the epoch with each index, so that worker processes hear of it too."""
+
+    def __init__(self, data: Dataset[Any]) -> None:
+        self.data = data
+        self.set_epoch = getattr(data, "set_epoch", None)
+
+    def __len__(self) -> int:
+        return len(self.data)  # type: ignore[arg-type]
+
+    def __getitem__(self, place: tuple[int, int]) -> Any:
+        epoch, index = place
+        if self.set_epoch is not None:
+            self.set_epoch(epoch)
+        return self.data[index]
+
+
+class _Shuffle(Sampler[tuple[int, int]]):
+    """All indices in an order that depends on the seed and the epoch only."""
+
+    def __init__(self, n: int, seed: int, first: int) -> None:
+        self.n = n
+        self.seed = seed
+        self.first = first
+        self.epoch = first
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch, from 0 in each run."""
+        self.epoch = self.first + epoch
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n)
+        return ((self.epoch, int(index)) for index in order)
+
+
+class _InOrder(Sampler[tuple[int, int]]):
+    """All indices in order, always at epoch 0."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((0, index) for index in range(self.n))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice out of the output; its errors still show."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for advice in _ADVICE:
+            warnings.filterwarnings("ignore", message=advice)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

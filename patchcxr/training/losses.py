@@ -1,0 +1,146 @@
+"""Losses: weighted cross-entropy (Oh 2020, eq. 2) and focal plus Dice (Degerli 2021, eq. 5 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from patchcxr.errors import ConfigError, TrainingError
+from patchcxr.types import AnyArray, FloatArray
+
+
+class WeightedCrossEntropy(nn.Module):
+    """Cross-entropy with a weight a class (Oh 2020, eq. 2).
+
+    Eq. 2 sums over pixels. Here, as in PyTorch, the sum is divided by the sum
+    of the weights of the targets, so that the loss depends neither on the
+    size of the film nor on the scale of the weights.
+
+    Parameters
+    ----------
+    weights
+        The lambda of eq. 2, one a class; None weighs all classes alike.
+
+    Examples
+    --------
+    >>> loss = WeightedCrossEntropy([1.0, 3.0])
+    >>> round(float(loss(torch.zeros(2, 2), torch.tensor([0, 1]))), 4)
+    0.6931
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, weights: Sequence[float] | FloatArray | None = None) -> None:
+        super().__init__()
+        values = None if weights is None else torch.as_tensor(np.asarray(weights), dtype=torch.float32)
+        self.register_buffer("weights", values)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits (B, C) or (B, C, H, W) against class indices (B,) or (B, H, W)."""
+        if self.weights is not None and len(self.weights) != logits.shape[1]:
+            raise TrainingError(
+                f"got {len(self.weights)} class weights for logits of {logits.shape[1]} classes; give one weight a class"
+            )
+        return functional.cross_entropy(logits, target, weight=self.weights)  # eq. 2
+
+
+class HybridLoss(nn.Module):
+    """Focal loss plus Dice loss of a binary mask (Degerli 2021, eq. 5 and 7).
+
+    The focal loss is the mean over all pixels. The Dice loss is taken of each
+    film, then averaged: eq. 7 sums over the height and width of one mask.
+    Degerli sums both without weights.
+
+    Parameters
+    ----------
+    alpha
+        Weight of the positive class in eq. 5; 1 - alpha is the negative's.
+    gamma
+        Focusing parameter of eq. 5; 0 gives the balanced cross-entropy of eq. 4.
+    smooth
+        Added to numerator and denominator of eq. 7, so that an empty mask has
+        a Dice loss between 0, for an empty prediction, and 1, and not 0 / 0.
+    """
+
+    def __init__(self, alpha: float = 0.25, gamma: float = 2.0, smooth: float = 1.0) -> None:
+        super().__init__()
+        if not 0 <= alpha <= 1 or gamma < 0 or smooth <= 0:
+            raise ConfigError(
+                f"got alpha={alpha}, gamma={gamma}, smooth={smooth}; "
+                "expected alpha from 0 to 1, gamma of 0 or more and smooth above 0"
+            )
+        self.alpha = alpha
+        self.gamma = gamma
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits (B, 1, H, W) against masks (B, 1, H, W) of 0 and 1."""
+        if logits.shape != target.shape:
+            raise TrainingError(
+                f"got logits of shape {tuple(logits.shape)} and masks of shape {tuple(target.shape)}; "
+                "expected (batch, 1, height, width) for both: use a network with num_classes: 1"
+            )
+        return self.focal(logits, target) + self.dice(logits, target)
+
+    def focal(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Focal loss, the mean over all pixels."""
+        p = target.to(logits.dtype)
+        log_q, log_1_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+        q = logits.sigmoid()
+        positive = -self.alpha * (1 - q) ** self.gamma * p * log_q
+        negative = -(1 - self.alpha) * q**self.gamma * (1 - p) * log_1_q
+        return (positive + negative).mean()  # eq. 5
+
+    def dice(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Dice loss of each film, averaged over the batch."""
+        p = target.to(logits.dtype).flatten(1)
+        q = logits.sigmoid().flatten(1)
+        overlap = 2 * (p * q).sum(1) + self.smooth
+        return (1 - overlap / (p.sum(1) + q.sum(1) + self.smooth)).mean()  # eq. 7
+
+
+def class_weights(counts: AnyArray, scheme: Literal["balanced", "sqrt", "none"] | str = "balanced") -> FloatArray:
+    """Weight of each class from how often it occurs, with mean 1 over the classes that occur.
+
+    Parameters
+    ----------
+    counts
+        Cases, or pixels, of each class (C,).
+    scheme
+        ``balanced``: inverse to the count; ``sqrt``: inverse to its square
+        root; ``none``: all 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Weights (C,); 0 for a class that does not occur, except with ``none``.
+
+    Raises
+    ------
+    ConfigError
+        If the scheme is unknown.
+    TrainingError
+        If no class occurs, or a count is negative.
+
+    Examples
+    --------
+    >>> class_weights([30, 10]).tolist()
+    [0.5, 1.5]
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    powers = {"balanced": -1.0, "sqrt": -0.5, "none": 0.0}
+    if scheme not in powers:
+        raise ConfigError(f"class_weights: got {scheme!r}; expected one of {', '.join(powers)}")
+    if counts.ndim != 1 or (counts < 0).any() or not counts.any():
+        raise TrainingError(f"got class counts {counts.tolist()}; expected one count a class, at least one above 0")
+    if scheme == "none":
+        return np.ones(len(counts))
+    occurs = counts > 0
+    weights = np.zeros(len(counts))
+    weights[occurs] = counts[occurs] ** powers[scheme]
+    return weights / weights[occurs].mean()

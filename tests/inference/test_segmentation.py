@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from patchcxr.errors import ConfigError, MaskError, ModelError
+from patchcxr.inference.segmentation import anatomy_masks, predict_probabilities, segment_anatomy
+from patchcxr.types import ANATOMY
+
+BACKGROUND, HEART, LEFT, RIGHT = range(4)
+
+
+class Levels(nn.Module):
+    """Logits by grey level: class c is most probable around c / (C - 1)."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.linspace(0, 1, classes).reshape(1, -1, 1, 1))
+        self.scale = nn.Parameter(torch.tensor(50.0))
+
+    def forward(self, x):
+        return -self.scale * (x - self.centres).abs()
+
+
+class Pooled(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def test_probabilities_come_batch_by_batch_with_progress(rng):
+    films, steps = rng.random((5, 6, 7)).astype(np.float32), []
+    batches = list(predict_probabilities(Levels(), films, batch_size=2, progress=lambda *step: steps.append(step)))
+    assert [batch.shape for batch in batches] == [(2, 4, 6, 7), (2, 4, 6, 7), (1, 4, 6, 7)]
+    assert steps == [(2, 5), (4, 5), (5, 5)]
+    logits = -50 * np.abs(films[:, None] - np.linspace(0, 1, 4).reshape(1, -1, 1, 1))
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.concatenate(batches), expected, atol=1e-5)
+
+
+def test_sigmoid_treats_each_channel_by_itself(rng):
+    films = rng.random((1, 3, 3)).astype(np.float32)
+    (found,) = predict_probabilities(Levels(1), films, activation="sigmoid")
+    np.testing.assert_allclose(found[:, 0], 1 / (1 + np.exp(50 * films)), atol=1e-6)
+    with pytest.raises(ConfigError, match="activation"):
+        next(predict_probabilities(Levels(1), films, activation="relu"))
+
+
+def test_bytes_and_fractions_give_the_same_probabilities():
+    films = np.arange(24, dtype=np.uint8).reshape(1, 4, 6) * 10
+    (from_bytes,) = predict_probabilities(Levels(), films)
+    (from_fractions,) = predict_probabilities(Levels(), films / 255)
+    np.testing.assert_allclose(from_bytes, from_fractions, atol=1e-6)
+
+
+def test_a_network_that_is_no_segmenter_is_named():
+    with pytest.raises(ModelError, match="Pooled gives logits"):
+        next(predict_probabilities(Pooled(), np.zeros((1, 4, 4))))
+    with pytest.raises(ModelError, match="has 2 classes; expected 4"):
+        segment_anatomy(Levels(2), np.zeros((1, 4, 4)))
+
+
+def test_label_maps_hold_the_most_probable_structure():
+    films = np.array([[[0.0, 0.3], [0.7, 1.0]]])
+    labels = segment_anatomy(Levels(), films)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, [[[0, 1], [2, 3]]])
+    assert segment_anatomy(Levels(), np.zeros((0, 4, 4))).shape == (0, 4, 4)
+
+
+@pytest.fixture
+def chest() -> np.ndarray:
+    labels = np.zeros((40, 40), dtype=np.uint8)
+    labels[5:35, 4:16] = RIGHT
+    labels[5:35, 24:36] = LEFT
+    labels[20:34, 16:24] = HEART
+    return labels
+
+
+def test_clean_structures_stay_as_they_are(chest):
+    masks = anatomy_masks(chest)
+    for name in ("right_lung", "left_lung", "heart"):
+        np.testing.assert_array_equal(masks[name], chest == ANATOMY.index(name))
+    np.testing.assert_array_equal(masks["lung"], chest >= LEFT)
+
+
+def test_holes_are_filled_and_specks_removed_in_each_structure(chest):
+    spoiled = chest.copy()
+    spoiled[10:12, 8:10] = BACKGROUND
+    spoiled[15, 30] = HEART
+    spoiled[0, 0] = RIGHT
+    spoiled[38:40, 38] = LEFT
+    spoiled[1, 20] = HEART
+    spoiled[25, 18] = BACKGROUND
+    masks = anatomy_masks(spoiled)
+    for name in ("right_lung", "left_lung", "heart"):
+        np.testing.assert_array_equal(masks[name], chest == ANATOMY.index(name), err_msg=name)
+
+
+def test_a_speck_of_the_other_lung_joins_the_lung_around_it(chest):
+    spoiled = chest.copy()
+    spoiled[12:14, 8:10] = LEFT
+    masks = anatomy_masks(spoiled)
+    np.testing.assert_array_equal(masks["right_lung"], chest == RIGHT)
+    np.testing.assert_array_equal(masks["left_lung"], chest == LEFT)
+
+
+def test_a_large_part_of_the_other_lung_keeps_its_label_and_lungs_stay_apart(chest):
+    spoiled = chest.copy()
+    spoiled[10:20, 6:12] = LEFT
+    masks = anatomy_masks(spoiled)
+    assert not (masks["right_lung"] & masks["left_lung"]).any()
+    np.testing.assert_array_equal(masks["left_lung"], spoiled == LEFT)
+    np.testing.assert_array_equal(masks["lung"], chest >= LEFT)
+
+
+def test_lungs_that_touch_above_and_below_do_not_close_over_the_heart(chest):
+    joined = chest.copy()
+    joined[5:8, 16:20], joined[5:8, 20:24] = RIGHT, LEFT
+    joined[34, 16:20], joined[34, 20:24] = RIGHT, LEFT
+    masks = anatomy_masks(joined)
+    np.testing.assert_array_equal(masks["heart"], chest == HEART)
+    np.testing.assert_array_equal(masks["lung"], joined >= LEFT)
+
+
+def test_a_missing_structure_has_an_empty_mask_and_masks_are_resized(chest):
+    chest[chest == LEFT] = BACKGROUND
+    masks = anatomy_masks(chest, size=80)
+    assert not masks["left_lung"].any()
+    np.testing.assert_array_equal(masks["lung"], (chest == RIGHT).repeat(2, 0).repeat(2, 1))
+
+
+def test_something_else_than_a_label_map_is_refused():
+    with pytest.raises(MaskError, match="label map"):
+        anatomy_masks(np.full((3, 3), 7, dtype=np.uint8))
+    with pytest.raises(MaskError, match="label map"):
+        anatomy_masks(np.zeros((2, 3, 3), dtype=np.uint8))

@@ -1,0 +1,76 @@
+"""Augmentation: what moves, what stays, and how the edge is filled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from patchcxr.errors import ConfigError
+from patchcxr.training.augmentation import AugmentConfig, augment_pair, draw_transformation
+
+STILL = {"shift": 0.0, "rotation": 0.0}
+
+
+class FixedDraws:
+    """A generator that gives prepared numbers instead of random ones."""
+
+    def __init__(self, angle=0.0, across=0.0, down=0.0, zoom=0.0, shear=0.0):
+        self.values = iter([angle, np.array([across, down]), zoom, shear])
+
+    def uniform(self, low, high, size=None):
+        return next(self.values)
+
+    def random(self):
+        return 0.0
+
+
+def test_a_shift_repeats_the_edge_in_film_and_mask():
+    film = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
+    labels = np.array([[1, 0, 0, 2]] * 4, dtype=np.uint8)
+    moved, mask = augment_pair(film, labels, AugmentConfig(), FixedDraws(across=0.25))
+    np.testing.assert_allclose(moved, film[:, [0, 0, 1, 2]], atol=1e-6)
+    np.testing.assert_array_equal(mask, labels[:, [0, 0, 1, 2]])
+
+
+def test_a_rotation_by_ninety_degrees_is_exact():
+    film = np.random.default_rng(0).random((5, 5)).astype(np.float32)
+    moved, mask = augment_pair(film, film > 0.5, AugmentConfig(), FixedDraws(angle=90.0))
+    np.testing.assert_allclose(moved, np.rot90(film, -1), atol=1e-5)
+    assert mask.dtype == np.bool_
+    np.testing.assert_array_equal(mask, np.rot90(film > 0.5, -1))
+
+
+def test_a_flip_mirrors_columns_only():
+    film = np.random.default_rng(0).random((4, 6)).astype(np.float32)
+    moved, _ = augment_pair(film, None, AugmentConfig(**STILL, horizontal_flip=True), FixedDraws())
+    np.testing.assert_allclose(moved, film[:, ::-1], atol=1e-6)
+
+
+def test_without_ranges_nothing_moves(rng):
+    film = rng.random((8, 8)).astype(np.float32)
+    labels = rng.integers(4, size=(8, 8)).astype(np.int64).astype(np.uint8)
+    moved, mask = augment_pair(film, labels, AugmentConfig(**STILL), rng)
+    np.testing.assert_allclose(moved, film, atol=1e-6)
+    np.testing.assert_array_equal(mask, labels)
+
+
+def test_transformations_stay_within_their_ranges(rng):
+    centre = np.array([49.5, 49.5, 1.0])
+    maps = np.array([draw_transformation(AugmentConfig(), (100, 100), rng) for _ in range(500)])
+    shifts = maps @ centre - centre[:2]
+    angles = np.rad2deg(np.arctan2(maps[:, 1, 0], maps[:, 0, 0]))
+    assert 9 < np.abs(shifts).max() <= 10
+    assert 9 < np.abs(angles).max() <= 10
+    np.testing.assert_allclose(np.linalg.det(maps[:, :, :2]), 1)
+
+
+def test_labels_stay_labels(rng):
+    labels = np.where(rng.random((32, 32)) < 0.5, 0, 3).astype(np.uint8)
+    for _ in range(10):
+        _, mask = augment_pair(labels.astype(np.float32), labels, AugmentConfig(zoom=0.2, shear=0.2), rng)
+        assert set(np.unique(mask)) <= {0, 3}
+
+
+def test_impossible_ranges_are_refused():
+    with pytest.raises(ConfigError, match="rotation from 0 to 180"):
+        AugmentConfig(rotation=200)
