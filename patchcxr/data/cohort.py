@@ -123,7 +123,7 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
             ids = {"study", "patient", *text}
             missing = {column: [""] if column in ids else list(_EMPTY) for column in header}
             as_text = [column for column in header if column in COLUMNS or column in ids]
-            return pd.read_csv(
+            table = pd.read_csv(
                 path,
                 encoding="utf-8-sig",
                 dtype=dict.fromkeys(as_text, "string"),
@@ -131,6 +131,9 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
                 na_values=missing,
                 low_memory=False,
             )
+            if not isinstance(table.index, pd.RangeIndex):
+                raise CohortError(f"{path}: rows have more cells than the header; quote the cells that hold commas")
+            return table
         if path.suffix.lower() == ".parquet":
             require_extra("pyarrow", "parquet")
             return pd.read_parquet(path)
@@ -169,7 +172,8 @@ def complete_columns(table: pd.DataFrame, where: str = "cohort") -> pd.DataFrame
             made[column] = _as_number(made[column], table, column, where)
         else:
             text = made[column].astype("string").str.strip()
-            made[column] = text.mask(text.isin(_EMPTY if column not in ("study", "patient") else [""]))
+            text = text.mask(text.isin(_EMPTY if column not in ("study", "patient") else [""]))
+            made[column] = text.astype("string")
     extra = [column for column in table.columns if column not in COLUMNS]
     return pd.concat([made, table[extra].set_axis(made.index)], axis=1)
 

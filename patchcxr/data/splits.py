@@ -114,9 +114,8 @@ def check_patients(table: pd.DataFrame, column: str = "split", where: str = "coh
     SplitError
         Naming up to five of the patients and where they are.
     """
-    given = table[table[column].notna()]
-    sides = given.groupby("patient", observed=True)[column].agg(lambda values: sorted(set(map(str, values))))
-    leaking = sides[sides.map(len) > 1] if len(sides) else sides
+    pairs = table.loc[table[column].notna(), ["patient", column]].drop_duplicates()
+    leaking = pairs[pairs["patient"].duplicated(keep=False)].astype(str).groupby("patient")[column].agg(sorted)
     if len(leaking):
         shown = ", ".join(f"{patient} ({' and '.join(names)})" for patient, names in leaking.head(5).items())
         raise SplitError(

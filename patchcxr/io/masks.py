@@ -94,13 +94,16 @@ def write_mask(path: str | Path, mask: BoolArray) -> None:
         end in ``.png``.
     """
     mask = np.asarray(mask)
-    if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise MaskError(f"mask is {mask.dtype} of shape {mask.shape}; expected bool of shape (H, W), so threshold it")
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise MaskError(
+            f"mask is {mask.dtype} of shape {mask.shape}; expected bool of shape (H, W) with at least one pixel,"
+            " so threshold it"
+        )
     if Path(path).suffix.lower() != ".png":
         raise MaskError(f"{path}: masks are written as PNG; give a name that ends in .png")
     done, data = cv2.imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])
     if not done:
-        raise MaskError(f"{path}: mask of shape {mask.shape} cannot be encoded as PNG; give it at least one pixel")
+        raise MaskError(f"{path}: mask of shape {mask.shape} cannot be encoded as PNG; make it smaller")
     write_bytes_atomically(path, data.tobytes())
 
 

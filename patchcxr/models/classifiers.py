@@ -7,11 +7,15 @@ linear layer (Oh 2020, eq. 3 and 4), without a backward pass.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from patchcxr.errors import ModelError
 from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize, check_input
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 
 class PooledLinearClassifier(nn.Module):
@@ -49,7 +53,7 @@ class PooledLinearClassifier(nn.Module):
         return self.head(self.features(x).mean((2, 3)))
 
 
-def load_resnet(name: str, weights: str | None) -> nn.Module:
+def load_resnet(name: str, weights: str | None) -> ResNet:
     """Torchvision's ResNet; downloads ``weights`` where they are not cached."""
     import torchvision.models
 
@@ -84,8 +88,7 @@ def resnet_classifier(name: str, num_classes: int, encoder_weights: str | None =
             "connect to the network once, or set encoder_weights: none"
         ) from error
     parts = OrderedDict(network.named_children())
-    feature_channels = parts.pop("fc").in_features
-    del parts["avgpool"]
-    for block in parts["layer4"]:
+    del parts["avgpool"], parts["fc"]
+    for block in parts["layer4"].children():
         block.relu = nn.ReLU(inplace=False)
-    return PooledLinearClassifier(nn.Sequential(parts), feature_channels, num_classes)
+    return PooledLinearClassifier(nn.Sequential(parts), network.fc.in_features, num_classes)

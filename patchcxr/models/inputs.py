@@ -31,8 +31,8 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardise ``x`` of shape (B, C, H, W) in [0, 1]."""
-        return (x - self.mean) / self.std
+        """Standardise ``x`` of shape (B, C, H, W) in [0, 1]; the result lies channels last in memory."""
+        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 def check_input(x: Tensor, channels: int, minimum: int = 1, multiple: int = 1) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -56,20 +58,16 @@ class ResUNet(nn.Module):
         self.in_channels = in_channels
         self.standardize = Standardize()
         self.encoders = nn.ModuleList([ResidualUnit(in_channels, filters[0], activate=False)])
-        self.encoders.extend(
-            ResidualUnit(above, here, stride=2) for above, here in zip(filters, filters[1:], strict=False)
-        )
+        self.encoders.extend(ResidualUnit(above, here, stride=2) for above, here in pairwise(filters))
         levels = filters[::-1]
-        self.decoders = nn.ModuleList(
-            ResidualUnit(below + here, here) for below, here in zip(levels, levels[1:], strict=False)
-        )
+        self.decoders = nn.ModuleList(ResidualUnit(below + here, here) for below, here in pairwise(levels))
         self.head = nn.Conv2d(filters[0], num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, num_classes, H, W) of films (B, 1, H, W) in [0, 1], sides divisible by 8."""
         check_input(x, self.in_channels, multiple=2 ** (len(self.encoders) - 1))
         x = self.standardize(x)
-        skips = []
+        skips: list[Tensor] = []
         for encoder in self.encoders:
             x = encoder(x)
             skips.append(x)

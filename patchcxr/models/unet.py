@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -48,9 +50,7 @@ class UNet(nn.Module):
             DoubleConvolution(above, here) for above, here in zip((in_channels, *filters), filters, strict=False)
         )
         levels = filters[::-1]
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in zip(levels, levels[1:], strict=False)
-        )
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in pairwise(levels))
         self.decoders = nn.ModuleList(DoubleConvolution(2 * here, here) for here in levels[1:])
         self.head = nn.Conv2d(filters[0], num_classes, 1)
 
@@ -58,7 +58,7 @@ class UNet(nn.Module):
         """Logits (B, num_classes, H, W) of films (B, 1, H, W) in [0, 1], sides divisible by 16."""
         check_input(x, self.in_channels, multiple=2 ** (len(self.encoders) - 1))
         x = self.standardize(x)
-        skips = []
+        skips: list[Tensor] = []
         for encoder in self.encoders:
             x = encoder(nn.functional.max_pool2d(x, 2) if skips else x)
             skips.append(x)

@@ -111,14 +111,24 @@ class Lungs:
 def predict_infection(
     model: TrainedModel, store: FilmStore, studies: Sequence[str], folder: Path, batch_size: int = 8
 ) -> pd.DataFrame:
-    """Probability of infection at every pixel, float16 (H, W) in [0, 1], one file a study."""
+    """Probability of infection at every pixel, float16 (H, W) in [0, 1] (see :func:`round_down`), one file a study."""
     done = ArrayFolder(folder / "probability")
     todo = [study for study in studies if study not in done]
     for part in batches(todo, batch_size):
         films = np.stack([resize_image(as_film(store.film(study)), model.image_size) for study in part])
         for study, probability in zip(part, infection_probability(model.module, films), strict=True):
-            done.save(study, probability.astype(np.float16))
+            done.save(study, round_down(probability))
     return failure_table([])
+
+
+def round_down(probability: FloatArray) -> FloatArray:
+    """Probabilities as float16, never larger than they were, so that none below a half counts as a half.
+
+    >>> round_down(np.array([0.4999, 0.5], dtype=np.float32)).tolist()
+    [0.499755859375, 0.5]
+    """
+    rounded = probability.astype(np.float16)
+    return np.where(rounded > probability, np.nextafter(rounded, np.float16(0)), rounded)
 
 
 def masked_film(films: FilmStore, lungs: Lungs, study: str) -> tuple[FloatArray, BoolArray]:

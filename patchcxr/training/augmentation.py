@@ -63,9 +63,14 @@ def draw_transformation(config: AugmentConfig, shape: tuple[int, ...], rng: np.r
     return np.column_stack([linear, centre - linear @ centre + (across, down)])
 
 
+def augment_film(image: FloatArray, config: AugmentConfig, rng: np.random.Generator) -> FloatArray:
+    """Transform a film (H, W), float32, as :func:`augment_pair` does."""
+    return _move_film(image, draw_transformation(config, image.shape, rng))
+
+
 def augment_pair(
-    image: FloatArray, target: AnyArray | None, config: AugmentConfig, rng: np.random.Generator
-) -> tuple[FloatArray, AnyArray | None]:
+    image: FloatArray, target: AnyArray, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[FloatArray, AnyArray]:
     """Transform a film and its mask alike.
 
     What comes in from beyond the edge repeats the nearest pixel of the edge,
@@ -77,17 +82,19 @@ def augment_pair(
     image
         Film (H, W), float32.
     target
-        Mask (bool) or label map (H, W); None for a film without one.
+        Mask (bool) or label map (integers) (H, W).
     config
         Ranges of the transformation.
     rng
         Source of randomness.
     """
     matrix = draw_transformation(config, image.shape, rng)
-    size = (image.shape[1], image.shape[0])
-    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if target is None:
-        return moved, None
-    stored = target.astype(np.uint8) if target.dtype == np.bool_ else target
-    labels = cv2.warpAffine(stored, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    return moved, labels.astype(target.dtype)
+    moved = cv2.warpAffine(
+        target.astype(np.int16), matrix, target.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+    )
+    return _move_film(image, matrix), moved.astype(target.dtype)
+
+
+def _move_film(image: FloatArray, matrix: FloatArray) -> FloatArray:
+    moved = cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, dtype=np.float32)

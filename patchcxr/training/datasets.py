@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from patchcxr.errors import ConfigError, TrainingError
 from patchcxr.patches.sampling import cut_patches, sample_centres
-from patchcxr.training.augmentation import AugmentConfig, augment_pair
+from patchcxr.training.augmentation import AugmentConfig, augment_film, augment_pair
 from patchcxr.types import AnyArray, BoolArray, FloatArray, IntArray
 
 Sampler = Literal["uniform", "balanced"]
@@ -182,7 +182,7 @@ class PatchDataset(FilmDataset):
         film, lung_mask = self.load(number)
         patch = unit_range(cut_patches(film, sample_centres(lung_mask, 1, rng), self.size)[0])
         if self.augment is not None:
-            patch, _ = augment_pair(patch, None, self.augment, rng)
+            patch = augment_film(patch, self.augment, rng)
         return as_tensor(patch), torch.tensor(int(self.labels[number]))
 
 
@@ -230,7 +230,7 @@ class GlobalDataset(FilmDataset):
                 "resize it with preprocessing.geometry.resize_image"
             )
         if self.augment is not None:
-            image, _ = augment_pair(image, None, self.augment, rng)
+            image = augment_film(image, self.augment, rng)
         return as_tensor(image), torch.tensor(int(self.labels[number]))
 
 

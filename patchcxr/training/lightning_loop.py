@@ -27,7 +27,7 @@ from patchcxr.errors import TrainingError
 from patchcxr.training.fit import Session, TrainConfig
 from patchcxr.training.scores import Score
 
-_ADVICE = (".*LeafSpec.*is deprecated", ".*does not have many workers")
+_ADVICE = (".*LeafSpec.*is deprecated", ".*does not have many workers", ".*have no `val_dataloader`")
 
 
 def run(
@@ -111,7 +111,7 @@ class _Steps(pl.LightningModule):
         self.plateau = None
         if config.scheduler == "plateau":
             self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, factor=config.plateau_factor, patience=config.plateau_patience - 1
+                optimizer, factor=config.plateau_factor, patience=config.plateau_patience - 1, eps=0.0
             )
         if self.session.resumed is not None:
             optimizer.load_state_dict(self.session.resumed["optimizer"])
@@ -188,7 +188,7 @@ class _Steps(pl.LightningModule):
     def _over_devices(self, counts: Tensor) -> Tensor:
         if self.trainer.world_size == 1:
             return counts
-        return self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()  # type: ignore[union-attr]
+        return self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()
 
 
 class _AtEpoch(Dataset[Any]):

@@ -44,7 +44,7 @@ class WeightedCrossEntropy(nn.Module):
         """Loss of logits (B, C) or (B, C, H, W) against class indices (B,) or (B, H, W)."""
         if self.weights is not None and len(self.weights) != logits.shape[1]:
             raise TrainingError(
-                f"got {len(self.weights)} class weights for logits of {logits.shape[1]} classes; give one weight a class"
+                f"got {len(self.weights)} class weights for {logits.shape[1]} classes; give one weight a class"
             )
         return functional.cross_entropy(logits, target, weight=self.weights)  # eq. 2
 

@@ -60,7 +60,7 @@ def test_weights_that_cannot_be_downloaded_name_the_remedy(monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(classifiers, "load_resnet", offline)
-    with pytest.raises(ModelError, match="resnet18 cannot be downloaded .* set encoder_weights: none"):
+    with pytest.raises(ModelError, match=r"resnet18 cannot be downloaded .* set encoder_weights: none"):
         create_model(ModelConfig(architecture="resnet18", num_classes=2, encoder_weights="imagenet"))
 
 

@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 
 def test_training_stops_when_the_patience_runs_out(tmp_path):
-    _, result = train(tmp_path, epochs=50, learning_rate=1e-9, monitor="val_loss", early_stopping_patience=2)
+    _, result = train(tmp_path, epochs=50, learning_rate=1e-9, early_stopping_patience=2)
     assert result.stopped_early
     assert result.epochs_run == result.best_epoch + 2
 

@@ -10,7 +10,8 @@
   that structure.
 - Licence: given film by film; an empty cell means that none is stated.
 - Citation: Cohen et al., COVID-19 image data collection, arXiv:2006.11988,
-  2020. Radiologist's masks: General Blockchain covid-19-chest-xray-segmentations.
+  2020. General Blockchain publishes such radiologist's masks as
+  covid-19-chest-xray-segmentations-dataset (CC BY 4.0).
 
 Decisions: lateral views are left out. ``infection_mask`` is ground glass
 united with consolidation. ``lung_mask`` is ``lungs_v7`` where it exists, else

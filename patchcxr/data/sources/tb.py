@@ -1,6 +1,6 @@
-"""Adult tuberculosis and normal films (TBX11K-like collection), 512 x 512.
+"""Adult tuberculosis and normal films from a public training set without patient ids.
 
-- Films: 512 x 512, 8 bits; frontal, adults.
+- Films: 512 x 512, 8 bits; frontal, adults; their hospitals are not stated.
 - Classes: ``tuberculosis`` and ``normal``.
 - Layout: ``labels.csv`` (filename, label), ``images/``. No masks, ages or
   sexes.

@@ -72,6 +72,9 @@ class SyntheticConfig:
     confounding
         0: source, view, markers and leads are independent of the class;
         1: each class has its own. Between: the share of patients tied to it.
+    severity
+        Scales extent and density of the lesions: 1 for a mixed cohort with
+        subtle cases, 2 for advanced disease.
     seed
         Films depend on the seed, the patient's and the film's index only.
     lungs_exclude_heart
@@ -91,6 +94,7 @@ class SyntheticConfig:
     films_per_patient_max: int = 3
     labels: dict[str, float] | tuple[str, ...] = SYNTHETIC_LABELS
     confounding: float = 0.0
+    severity: float = 1.0
     seed: int = 0
     lungs_exclude_heart: bool = True
     sources: tuple[str, ...] = ("A", "B", "C")
@@ -104,6 +108,8 @@ class SyntheticConfig:
             )
         if not 0.0 <= self.confounding <= 1.0:
             raise ConfigError(f"confounding is {self.confounding}; expected a share from 0 to 1")
+        if self.severity <= 0:
+            raise ConfigError(f"severity is {self.severity}; expected a factor above 0; leave diseases out with labels")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; expected a whole number >= 0")
         unknown = [name for name in self.sources if name not in SOURCE_STYLES]

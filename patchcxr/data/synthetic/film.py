@@ -88,7 +88,7 @@ def synthetic_patient(settings: SyntheticConfig, patient_index: int, label: str 
     label = check_label(label) if label is not None else patient_label(settings, patient_index)
     anatomy = draw_anatomy(generator(settings, patient_index, ANATOMY_STREAM))
     rng = generator(settings, patient_index, DISEASE_STREAM)
-    disease = draw_disease(label, rng)
+    disease = draw_disease(label, rng, settings.severity)
     gaps = np.concatenate([[rng.integers(0, 5)], rng.integers(2, 7, size=max(settings.films_per_patient_max - 1, 0))])
     films = int(rng.integers(1, settings.films_per_patient_max + 1)) if label in FOLLOWED_LABELS else 1
     days = tuple(int(day) for day in np.cumsum(gaps)[:films]) if label in FOLLOWED_LABELS else (0,)

@@ -38,8 +38,12 @@ class Disease:
     seed: int
 
 
-def draw_disease(label: str, rng: np.random.Generator) -> Disease:
-    """Draw a patient's disease; some are subtle."""
+def draw_disease(label: str, rng: np.random.Generator, severity: float = 1.0) -> Disease:
+    """Draw a patient's disease; some are subtle.
+
+    ``severity`` scales the extent, up to 95 % of the lungs, and its square
+    root the density.
+    """
     low, high = {
         "normal": (0.0, 0.0),
         "bacterial": (0.02, 0.36),
@@ -49,8 +53,8 @@ def draw_disease(label: str, rng: np.random.Generator) -> Disease:
     }[label]
     return Disease(
         label=label,
-        extent=low + (high - low) * float(rng.beta(1.2, 1.6)),
-        density=float(rng.uniform(0.6, 1.3)),
+        extent=min(0.95, severity * (low + (high - low) * float(rng.beta(1.2, 1.6)))),
+        density=float(np.sqrt(severity)) * float(rng.uniform(0.6, 1.3)),
         side=-1 if rng.random() < 0.55 else 1,
         lobe=int(rng.integers(3)),
         balance=float(rng.uniform(-0.35, 0.35)),
