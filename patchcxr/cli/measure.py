@@ -46,8 +46,8 @@ def biomarkers(options: argparse.Namespace) -> int:
     markers, missing = measure_films(table, films, anatomy)
     if markers.empty:
         raise CohortError(
-            f"no film has the masks that biomarkers need ({missing.iloc[0]['error']}); give --anatomy MODEL, or fill in "
-            "right_lung_mask, left_lung_mask and heart_mask"
+            f"no film has the masks that biomarkers need ({missing.iloc[0]['error']}); give --anatomy MODEL, or fill "
+            "in right_lung_mask, left_lung_mask and heart_mask"
         )
     write_table(markers, out / "biomarkers")
     if given(markers["label"]).any() and markers["label"].nunique() > 1:

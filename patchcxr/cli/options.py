@@ -38,7 +38,9 @@ def prepared(table: pd.DataFrame, out: Path, sizes: list[int], config: Preproces
     failures = prepare_stores(table, stores)
     if len(failures) == len(table):
         first = failures.iloc[0]
-        raise CohortError(f"none of {len(table)} films could be prepared; the first, {first['study']}: {first['error']}")
+        raise CohortError(
+            f"none of {len(table)} films could be prepared; the first, {first['study']}: {first['error']}"
+        )
     return failures
 
 

@@ -36,6 +36,10 @@ from patchcxr.study.predict import (
 from patchcxr.types import ANATOMY
 
 
+DRAWN_FROM = 0.05
+"""Probability from which an infection map is drawn, as in the report: a sigmoid is never exactly zero."""
+
+
 def preprocess(options: argparse.Namespace) -> int:
     """Write each prepared film as PNG."""
     out, table = Path(options.out), open_cohort(options.cohort)
@@ -69,9 +73,7 @@ def train(options: argparse.Namespace) -> int:
     if select.given(table["split"]).all():
         check_patients(table)
     else:
-        split = split_by_patient(
-            table.assign(stratum=strata(table)), config.cohort.fractions, "stratum", config.seed
-        )
+        split = split_by_patient(table.assign(stratum=strata(table)), config.cohort.fractions, "stratum", config.seed)
         table = split.drop(columns="stratum")
     table.to_csv(out / "cohort.csv", index=False)
     store = FilmStore(out / "films", sizes[network], config.preprocessing)
@@ -132,8 +134,10 @@ def infection(options: argparse.Namespace) -> int:
     for study in studies:
         probability = maps.load(study).astype(np.float32)
         known = have_lungs or {"right_lung", "left_lung"} <= store.mask_names(study)
-        sides = [lungs.structure(study, name, model.image_size) for name in ("right_lung", "left_lung")] if known else []
-        both = sides[0] | sides[1] if known else None
+        right, left = (
+            (lungs.structure(study, name, model.image_size) if known else None) for name in ("right_lung", "left_lung")
+        )
+        both = None if right is None or left is None else right | left
         if rule.rule == "tahir" and both is None:
             failures.loc[len(failures)] = [study, "infection", "the rule 'tahir' needs lungs; give --anatomy"]
             continue
@@ -142,8 +146,9 @@ def infection(options: argparse.Namespace) -> int:
             "positive": detect(probability, both, rule),
             "score": infection_score(probability, both, rule),
         }
-        rows.append(row | (infection_severity(probability, *sides, rule) if known else {}))
-        drawn = infection_map(as_film(store.film(study)), probability)
+        shares = {} if right is None or left is None else infection_severity(probability, right, left, rule)
+        rows.append(row | shares)
+        drawn = infection_map(as_film(store.film(study)), probability, floor=DRAWN_FROM)
         cv2.imwrite(str(out / "maps" / f"{safe_name(study)}.png"), drawn[:, :, ::-1])
     pd.DataFrame(rows).to_csv(out / "infection.csv", index=False)
     return finish(failures, out, len(rows), "infection maps")
@@ -186,7 +191,9 @@ def _said(out: Path, row: dict[str, object], classes: tuple[str, ...], whole: bo
         if study not in scores:
             return []
         p = scores.load(study)
-        return [{**row, "predicted": classes[int(np.argmax(p))], **{f"p_{c}": v for c, v in zip(classes, p, strict=True)}}]
+        return [
+            {**row, "predicted": classes[int(np.argmax(p))], **{f"p_{c}": v for c, v in zip(classes, p, strict=True)}}
+        ]
     path = ArrayFolder(out / "votes").path(study).with_suffix(".json")
     if not path.is_file():
         return []

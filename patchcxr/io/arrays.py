@@ -58,7 +58,9 @@ class ArrayFolder:
         except FileNotFoundError:
             raise ImageError(f"no array for study {study!r} at {path}; run the step that computes it") from None
         except (ValueError, EOFError, OSError) as error:
-            raise ImageError(f"{path}: not a readable array ({error}); delete the file and run the step again") from None
+            raise ImageError(
+                f"{path}: not a readable array ({error}); delete the file and run the step again"
+            ) from None
 
     def __contains__(self, study: str) -> bool:
         return self.path(study).is_file()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from patchcxr.errors import ConfigError
+from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.report.style import DPI, STYLE
 from patchcxr.report.tables import Format, format_cell, to_html
 
@@ -196,12 +196,8 @@ class Report:
 
     def write(self, path: str | Path) -> Path:
         """Write the page as one file and return its path; a half-written page never stands at ``path``."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(self.html(), encoding="utf-8")
-        os.replace(partial, path)
-        return path
+        write_bytes_atomically(path, self.html().encode("utf-8"))
+        return Path(path)
 
     def _add(self, block: Block) -> None:
         if not self._sections:

@@ -211,7 +211,7 @@ def localization_figure(
     columns = min(PANELS_A_ROW, len(shown))
     rows = -(-len(shown) // columns)
     figure = new_figure(height_mm=rows * (18 + 11 * len(methods)), width_mm=DOUBLE_COLUMN_MM)
-    figure.set_layout_engine("constrained", h_pad=0.07)
+    figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.08)
     grid = figure.subplots(rows, columns, squeeze=False)
     for index, axes in enumerate(grid.flat):
         if index >= len(shown):

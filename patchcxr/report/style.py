@@ -17,6 +17,8 @@ import matplotlib
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from patchcxr.errors import ConfigError
 
@@ -83,6 +85,12 @@ CLASS_NAMES: Final = {
     "best_dice": "Best Dice",
     "lung_jaccard": "Lung Jaccard",
     "heart_jaccard": "Heart Jaccard",
+    "right_lung_jaccard": "Right lung Jaccard",
+    "left_lung_jaccard": "Left lung Jaccard",
+    "lung_dice": "Lung Dice",
+    "heart_dice": "Heart Dice",
+    "right_lung_dice": "Right lung Dice",
+    "left_lung_dice": "Left lung Dice",
     "lung_mean": "Lung intensity, mean",
     "lung_std": "Lung intensity, SD",
     "cardiothoracic_ratio": "Cardiothoracic ratio",
@@ -100,12 +108,15 @@ CLASS_NAMES: Final = {
 }
 """How a class, organ or measure is written in figures."""
 
-LAYOUT_PASSES: Final = 2
+LAYOUT_PASSES: Final = 3
 DPI: Final = 200
 
+FONTS: Final = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+"""The first one installed is used; the last one comes with matplotlib."""
+
 STYLE: Final[dict[Any, Any]] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "font.family": [next(name for name in FONTS if name in fontManager.get_font_names()), "sans-serif"],
+    "font.sans-serif": list(FONTS),
     "mathtext.fontset": "dejavusans",
     "text.hinting": "none",
     "font.size": 8,
@@ -161,7 +172,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 def new_figure(height_mm: float, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
     """Make an empty figure of this size on paper, with constrained layout."""
     size = (width_mm / MILLIMETRES_PER_INCH, height_mm / MILLIMETRES_PER_INCH)
-    return Figure(figsize=size, dpi=DPI, layout="constrained")
+    return Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
 
 
 def display_name(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from patchcxr.config import config
 from patchcxr.data.labels import SCHEMES
 from patchcxr.data.synthetic import SyntheticConfig
@@ -133,7 +135,7 @@ class BiomarkerConfig:
     """Biomarkers and their tests (Oh 2020, section III.B)."""
 
     measures: tuple[str, ...] = ("lung_mean", "lung_std", "cardiothoracic_ratio")
-    correction: str = "holm"
+    correction: Literal["holm", "fdr_bh", "none"] = "holm"
     exclude_views: tuple[str, ...] = ("AP Supine",)
     sources: tuple[str, ...] | None = None
 

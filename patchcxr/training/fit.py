@@ -53,7 +53,9 @@ class TrainConfig:
     scheduler
         ``plateau`` multiplies the learning rate by ``plateau_factor`` when
         ``plateau_monitor`` (a loss) has not fallen for ``plateau_patience``
-        epochs in a row.
+        epochs in a row. ``cosine`` lets it fall from epoch to epoch along half
+        a cosine, from ``learning_rate`` in the first towards 0 after the last:
+        what short trainings from random weights need to settle.
     early_stopping_patience
         Epochs in a row without a better ``monitor`` after which training
         stops; None for never.
@@ -82,7 +84,7 @@ class TrainConfig:
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     l1: float = 0.0
-    scheduler: Literal["none", "plateau"] = "none"
+    scheduler: Literal["none", "plateau", "cosine"] = "none"
     plateau_factor: float = 0.1
     plateau_patience: int = 3
     plateau_monitor: Literal["train_loss", "val_loss"] = "train_loss"
@@ -344,9 +346,12 @@ def settings_of(
 ) -> str:
     """Fingerprint of all that must stay the same when a training is resumed.
 
-    What only says when to stop, or where to compute, may change.
+    What only says when to stop, or where to compute, may change; with the
+    cosine schedule the number of epochs shapes every step, and may not.
     """
     free = {"epochs", "early_stopping_patience", "max_seconds", "workers", "accelerator", "devices", "strategy"}
+    if config.scheduler == "cosine":
+        free.remove("epochs")
     recipe = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in free}
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     sizes = [0 if data is None else len(data) for data in (train, validation)]  # type: ignore[arg-type]

@@ -122,6 +122,11 @@ class _Steps(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         seed = np.random.SeedSequence([self.session.config.seed, self.epoch, self.global_rank]).generate_state(1)[0]
         torch.manual_seed(int(seed))
+        config = self.session.config
+        if config.scheduler == "cosine":
+            share = 0.5 * (1 + math.cos(math.pi * self.epoch / config.epochs))
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = config.learning_rate * share
         self.train_sum = torch.zeros(2, dtype=torch.float64)
         self.val_sum = torch.zeros(2, dtype=torch.float64)
 

@@ -115,7 +115,8 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pa
     assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])
 
 
-def test_an_interrupt_is_raised_again_and_the_training_goes_on_after_the_last_whole_epoch(tmp_path):
+@pytest.mark.parametrize("scheduler", ["none", "cosine"])
+def test_an_interrupt_is_raised_again_and_the_training_goes_on_after_the_last_whole_epoch(tmp_path, scheduler):
     training = data()
     calls = []
 
@@ -127,12 +128,19 @@ def test_an_interrupt_is_raised_again_and_the_training_goes_on_after_the_last_wh
 
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "parts", training=data(load))
+        train(tmp_path / "parts", training=data(load), scheduler=scheduler)
     assert signal.getsignal(signal.SIGINT) is handler
     assert len(pd.read_csv(tmp_path / "parts" / "history.csv")) == 2
-    resumed, _ = train(tmp_path / "parts", training=training)
-    whole, _ = train(tmp_path / "whole")
+    resumed, _ = train(tmp_path / "parts", training=training, scheduler=scheduler)
+    whole, _ = train(tmp_path / "whole", scheduler=scheduler)
     assert equal_weights(resumed, whole)
+
+
+def test_the_cosine_schedule_starts_at_the_learning_rate_and_fixes_the_number_of_epochs(tmp_path):
+    _, result = train(tmp_path, epochs=4, scheduler="cosine", learning_rate=0.02)
+    np.testing.assert_allclose(result.history["lr"], 0.01 * (1 + np.cos(np.pi * np.arange(4) / 4)))
+    with pytest.raises(TrainingError, match="another network, data set, loss or recipe"):
+        train(tmp_path, epochs=5, scheduler="cosine", learning_rate=0.02)
 
 
 def test_a_finished_training_is_not_repeated(tmp_path):

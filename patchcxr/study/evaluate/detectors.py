@@ -210,7 +210,10 @@ def pixel_scores(study: Study, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
         have = maps.store.mask_names(row.study)
         if {"right_lung", "left_lung"} <= have:
             right_true, left_true = maps.store.mask(row.study, "right_lung"), maps.store.mask(row.study, "left_lung")
-            row_out |= {f"true_{key}": value for key, value in severity(truth & (right_true | left_true), right_true, left_true).items()}
+            row_out |= {
+                f"true_{key}": value
+                for key, value in severity(truth & (right_true | left_true), right_true, left_true).items()
+            }
         films.append(row_out)
     tp, fp, fn, tn = (int(n) for n in counts)
     pooled = {"films": len(films), **binary_scores(tp, fp, fn, tn), "auroc": _auroc_of_counts(histogram)}

@@ -109,16 +109,16 @@ def saliency(study: Study, folder: Path) -> pd.DataFrame:
     for measure, part in films.groupby("measure", sort=False):
         wide = paired_table(part, "study", "method", "value")
         wide["patient"] = wide["study"].map(patients)
-        found = signed_rank_pairs(wide, list(MAPS), groups="patient", rng=rng, resamples=resamples)
-        tests.append(found.assign(measure=measure))
+        pairs = signed_rank_pairs(wide, list(MAPS), groups="patient", rng=rng, resamples=resamples)
+        tests.append(pairs.assign(measure=measure))
     write_table(pd.concat(tests, ignore_index=True), folder / "tests")
     ranks = []
     for method, part in pd.DataFrame(means).groupby("method", sort=False):
-        found = rank_correlation(
+        ranked = rank_correlation(
             part["map_mean"].to_numpy(), part["lesion_share"].to_numpy(), part["patient"].to_numpy(), rng, resamples
         )
         ranks.append(
-            {"method": method, "rho": found.rho, "low": found.low, "high": found.high, "p": found.p, "n": found.n}
+            {"method": method, "rho": ranked.rho, "low": ranked.low, "high": ranked.high, "p": ranked.p, "n": ranked.n}
         )
     write_table(pd.DataFrame(ranks), folder / "severity")
     return failure_table([])

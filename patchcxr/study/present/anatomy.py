@@ -1,0 +1,138 @@
+"""Sections on lungs and heart, and on the biomarkers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from patchcxr.report.figures import cardiothoracic_figure, group_scatter, segmentation_examples
+from patchcxr.report.published import beside_published
+from patchcxr.report.style import display_name
+from patchcxr.report.tables import format_mean_std
+from patchcxr.study.predict import Lungs, as_film
+from patchcxr.study.present.presenter import DIFFERENT, Presenter
+
+
+def show_segmentation(show: Presenter) -> None:
+    """Overlap with the true masks, and films from the worst to the best."""
+    study, summary = show.study, show.table("segmentation", "summary")
+    scores = show.table("segmentation", "scores")
+    roles = {"test": "unseen patients", "train": "training films", "validation": "validation", "cross": "other source"}
+    summary["films"] = summary["source"].astype(str) + ", " + summary["role"].map(roles)
+    kept = summary[summary["measure"].isin(["lung_jaccard", "heart_jaccard", "lung_dice", "heart_dice"])]
+    wide = kept.assign(text=[format_mean_std(m, s) for m, s in zip(kept["mean"], kept["std"], strict=True)])
+    shown = wide.pivot(index="films", columns="measure", values="text").reset_index()
+    shown.insert(1, "n", [int(wide[wide["films"] == name]["n"].max()) for name in shown["films"]])
+    architecture = study.config.anatomy.model.architecture
+    show.show(
+        shown.rename(columns={c: display_name(c) for c in shown.columns}),
+        "segmentation",
+        f"Segmentation by {architecture} at {study.config.anatomy.image_size} pixels: mean ± standard deviation.",
+        "Published: lungs 0.955 ± 0.015, heart 0.889 ± 0.054 on JSRT (Oh 2020, Table V, FC-DenseNet103); lungs Dice "
+        f"0.950 (Hertel 2022, ResUnet). {DIFFERENT}",
+    )
+    unseen = scores[scores["role"] == "test"]
+    for name, printed in (("lung_jaccard", "0.955 ± 0.015"), ("heart_jaccard", "0.889 ± 0.054")):
+        if name in unseen and unseen[name].notna().any():
+            show.page.card(
+                display_name(name),
+                format_mean_std(unseen[name].mean(), unseen[name].std()),
+                f"{int(unseen[name].notna().sum())} films of unseen patients",
+                f"Oh 2020: {printed} (JSRT)",
+            )
+    judged = unseen if len(unseen) else scores
+    key = "lung_jaccard" if "lung_jaccard" in judged else "heart_jaccard"
+    judged = judged.sort_values(key)
+    places = np.unique(np.linspace(0, len(judged) - 1, min(8, len(judged))).round().astype(int))
+    chosen = judged.iloc[places]
+    large = study.store(study.config.classification.vote.image_size)
+    predicted, truth = study.predicted_anatomy(), Lungs(large)
+    size = large.size
+    parts = ("heart", "left_lung", "right_lung")
+    show.figure(
+        segmentation_examples(
+            [as_film(large.film(name)) for name in chosen["study"]],
+            [{part: predicted.structure(name, part, size) for part in parts} for name in chosen["study"]],
+            [
+                {part: truth.structure(name, part) for part in parts if large.has(name, part)}
+                for name in chosen["study"]
+            ],
+            [f"{row['study']} · {row[key]:.3f}" for _, row in chosen.iterrows()],
+        ),
+        "segmentation",
+        "From the worst to the best film of unseen patients, by lung Jaccard (after the name). Lungs blue, heart red, "
+        "readers' contours green.",
+        "Chest radiographs with predicted and true outlines of lungs and heart",
+    )
+
+
+def show_biomarkers(show: Presenter) -> None:
+    """Triangular tables and scatter figures of each biomarker, beside the published values."""
+    study, markers = show.study, show.table("biomarkers", "films")
+    config = study.config.biomarkers
+    labels = [
+        name for name in ("normal", "tuberculosis", "bacterial", "viral", "covid19") if name in set(markers["label"])
+    ]
+    labels += [name for name in markers["label"].dropna().unique() if name not in labels]
+    show.page.text(
+        "Intensity is that of the normalised film in [0, 1] inside the predicted lungs; the cardiothoracic ratio is "
+        "the widest extent of the heart over the widest extent of the lungs. Tests are Wilcoxon rank-sum over patients "
+        f"(films of a patient averaged), corrected by {config.correction}; * p < 0.05, ** p < 0.01, *** p < 0.001. "
+        "The tables with every film taken as independent, as in the paper, are in the folder of the step."
+    )
+    names = {
+        "lung_mean": "Lung intensity",
+        "lung_std": "Standard deviation of lung intensity",
+        "cardiothoracic_ratio": "Cardiothoracic ratio",
+    }
+    tables = {"lung_mean": "Table VI", "lung_std": "Table VII", "cardiothoracic_ratio": "Table IX"}
+    for measure in config.measures:
+        if not (study.out / "biomarkers" / f"{measure}_table.csv").is_file():
+            show.page.notice(f"{measure}: fewer than two labels, so nothing to compare.")
+            continue
+        title, triangle = names.get(measure, measure), show.table("biomarkers", f"{measure}_table")
+        first = triangle.columns[0]
+        triangle = triangle.rename(columns={first: "label"}).fillna("")
+        if measure in tables:
+            ours = pd.DataFrame({"setting": triangle["label"], "measure": measure, "value": triangle["Mean"]})
+            printed = beside_published(ours, "Oh 2020", tables[measure])
+            triangle["Oh 2020"] = [
+                format_mean_std(v, s) for v, s in zip(printed["published"], printed["published_spread"], strict=True)
+            ]
+        triangle.columns = [display_name(str(c)) if c != "label" else c for c in triangle.columns]
+        show.show(
+            triangle,
+            f"biomarkers_{measure}",
+            f"{title} by label, with the stars of each pair.",
+            f"Published: Oh 2020, {tables[measure]}. {DIFFERENT}" if measure in tables else "",
+        )
+        pairs = show.table("biomarkers", f"{measure}_pairs")
+        show.figure(
+            group_scatter(markers, measure, "label", labels, pairs, title),
+            f"biomarkers_{measure}",
+            f"{title}: each film (left), mean and one standard deviation (right); stars: adjusted p, over patients.",
+            f"Scatter of {title.lower()} by label",
+        )
+    large = study.store(study.config.classification.vote.image_size)
+    anatomy = study.predicted_anatomy()
+    with_ratio = markers[(markers["split"] == "test") & markers["cardiothoracic_ratio"].notna()]
+    if len(with_ratio):
+        middle = with_ratio.sort_values("cardiothoracic_ratio").iloc[len(with_ratio) // 2]["study"]
+        show.figure(
+            cardiothoracic_figure(
+                as_film(large.film(middle)),
+                anatomy.structure(middle, "heart", large.size),
+                anatomy.structure(middle, "lung", large.size),
+                str(middle),
+            ),
+            "cardiothoracic_ratio",
+            "The two diameters of the cardiothoracic ratio on the test film with the median ratio.",
+            "Chest radiograph with the widths of heart and thorax drawn",
+        )
+    path = study.out / "biomarkers" / "errors.csv"
+    if path.is_file():
+        errors = pd.read_csv(path)["error"].dropna()
+        show.page.text(
+            f"Against the true masks of {len(errors)} test films the measured cardiothoracic ratio is off by "
+            f"{format_mean_std(errors.mean(), errors.std())} (mean ± standard deviation of the error)."
+        )
