@@ -22,7 +22,7 @@ from patchcxr.report.figures import group_scatter, save_figure
 from patchcxr.report.tables import write_table
 from patchcxr.stats.paired import paired_table, signed_rank_pairs
 from patchcxr.study.config import BiomarkerConfig
-from patchcxr.study.evaluate.anatomy import compare_markers, measure_films
+from patchcxr.study.evaluate.anatomy import compare_markers, label_order, measure_films
 from patchcxr.study.evaluate.classification import score_predictions
 from patchcxr.study.predict import failure_table
 from patchcxr.study.select import given
@@ -52,7 +52,7 @@ def biomarkers(options: argparse.Namespace) -> int:
     write_table(markers, out / "biomarkers")
     if given(markers["label"]).any() and markers["label"].nunique() > 1:
         compare_markers(markers, config, out)
-        labels = sorted(markers["label"].dropna().unique())
+        labels = label_order(markers["label"])
         for measure in config.measures:
             pairs = pd.read_csv(out / f"{measure}_pairs.csv")
             save_figure(group_scatter(markers, measure, "label", labels, pairs, measure), out / measure)

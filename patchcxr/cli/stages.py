@@ -35,7 +35,6 @@ from patchcxr.study.predict import (
 )
 from patchcxr.types import ANATOMY
 
-
 DRAWN_FROM = 0.05
 """Probability from which an infection map is drawn, as in the report: a sigmoid is never exactly zero."""
 

@@ -22,7 +22,7 @@ from patchcxr.study.config import ClassifierConfig, StudyConfig
 from patchcxr.study.predict import Lungs, masked_film
 from patchcxr.study.select import split_rows
 from patchcxr.training.datasets import GlobalDataset, PatchDataset, SegmentationDataset
-from patchcxr.training.fit import TrainConfig, fit
+from patchcxr.training.fit import BEST, LAST, TrainConfig, fit
 from patchcxr.training.losses import HybridLoss, WeightedCrossEntropy, class_weights
 from patchcxr.training.scores import MacroF1, MeanDice, Score
 from patchcxr.types import ANATOMY, AnyArray, BoolArray
@@ -193,3 +193,5 @@ def _learn(
         },
     )
     save_model(folder / "model.safetensors", trained)
+    for name in (LAST, BEST):
+        (folder / name).unlink(missing_ok=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from patchcxr.data.labels import CANONICAL_LABELS
 from patchcxr.errors import PatchCXRError, SplitError
 from patchcxr.measure import biomarkers as marker
 from patchcxr.measure.overlap import dice, jaccard
@@ -98,6 +97,13 @@ def measure_films(table: pd.DataFrame, films: FilmStore, anatomy: Lungs) -> tupl
     return pd.DataFrame(rows), failure_table(failures)
 
 
+def label_order(labels: pd.Series) -> list[str]:
+    """Labels that occur, in the order of Oh 2020, Tables VI to IX; others after them by name."""
+    found = set(labels.dropna())
+    first = ("normal", "tuberculosis", "bacterial", "viral", "covid19")
+    return [name for name in first if name in found] + sorted(found - set(first))
+
+
 def compare_markers(markers: pd.DataFrame, config: BiomarkerConfig, folder: Path) -> None:
     """Tests of each biomarker between labels (Oh 2020, Tables VI to IX).
 
@@ -107,8 +113,7 @@ def compare_markers(markers: pd.DataFrame, config: BiomarkerConfig, folder: Path
     ``excluded_views_`` before the name without the views of
     ``config.exclude_views`` (Table VIII), where any film has one.
     """
-    labels = markers["label"].dropna().unique()
-    order = [name for name in CANONICAL_LABELS if name in labels] + sorted(set(labels) - set(CANONICAL_LABELS))
+    order = label_order(markers["label"])
     parts = {"": markers}
     excluded = markers["view"].isin(list(config.exclude_views))
     if excluded.any():

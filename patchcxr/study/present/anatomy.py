@@ -9,6 +9,7 @@ from patchcxr.report.figures import cardiothoracic_figure, group_scatter, segmen
 from patchcxr.report.published import beside_published
 from patchcxr.report.style import display_name
 from patchcxr.report.tables import format_mean_std
+from patchcxr.study.evaluate.anatomy import label_order
 from patchcxr.study.predict import Lungs, as_film
 from patchcxr.study.present.presenter import DIFFERENT, Presenter
 
@@ -70,10 +71,7 @@ def show_biomarkers(show: Presenter) -> None:
     """Triangular tables and scatter figures of each biomarker, beside the published values."""
     study, markers = show.study, show.table("biomarkers", "films")
     config = study.config.biomarkers
-    labels = [
-        name for name in ("normal", "tuberculosis", "bacterial", "viral", "covid19") if name in set(markers["label"])
-    ]
-    labels += [name for name in markers["label"].dropna().unique() if name not in labels]
+    labels = label_order(markers["label"])
     show.page.text(
         "Intensity is that of the normalised film in [0, 1] inside the predicted lungs; the cardiothoracic ratio is "
         "the widest extent of the heart over the widest extent of the lungs. Tests are Wilcoxon rank-sum over patients "

@@ -33,7 +33,7 @@ def show_cohort(show: Presenter) -> None:
     patients = table["patient"].nunique()
     show.page.card("Films", str(len(table)), f"{patients} patients, split by patient")
     show.show(
-        summary,
+        summary.rename(columns={"class_name": "class"}),
         "cohort",
         "The cohort by source and label.",
         "Patients are split, never films: no patient is in two splits.",
