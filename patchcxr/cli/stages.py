@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.cli.options import configured, finish, lungs_for, open_cohort, open_model, prepared
-from patchcxr.cli.study import load_study, start_log
+from patchcxr.cli.study import load_study, logged
 from patchcxr.data.splits import check_patients, split_by_patient
 from patchcxr.errors import ConfigError, ModelError
 from patchcxr.explain.infection_map import infection_map
@@ -55,8 +55,6 @@ def preprocess(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train one network on the training split of a cohort."""
     out, table = Path(options.out), open_cohort(options.cohort)
-    out.mkdir(parents=True, exist_ok=True)
-    start_log(out)
     changes = [*options.set, f"cohort.table={options.cohort}"]
     config = load_study(options.config or "oh2020", changes)
     network: str = options.network
@@ -76,15 +74,16 @@ def train(options: argparse.Namespace) -> int:
         table = split.drop(columns="stratum")
     table.to_csv(out / "cohort.csv", index=False)
     store = FilmStore(out / "films", sizes[network], config.preprocessing)
-    if network == "anatomy":
-        learn.train_anatomy(select.with_anatomy(table), store, config, out)
-    elif network == "infection":
-        learn.train_infection(select.infection_targets(table, config.infection.positive), store, config, out)
-    else:
-        lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing)
-        rows = select.classified(table)
-        act = learn.train_global if network == "global" else learn.train_local
-        act(rows, store, lungs, config, out, network)
+    with logged(out):
+        if network == "anatomy":
+            learn.train_anatomy(select.with_anatomy(table), store, config, out)
+        elif network == "infection":
+            learn.train_infection(select.infection_targets(table, config.infection.positive), store, config, out)
+        else:
+            lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing)
+            rows = select.classified(table)
+            act = learn.train_global if network == "global" else learn.train_local
+            act(rows, store, lungs, config, out, network)
     print(f"model: {out / 'model.safetensors'}")
     return finish(failures, out, len(table), f"trained {network}")
 

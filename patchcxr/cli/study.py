@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +87,25 @@ def load_study(name: str, changes: list[str]) -> Any:
     return from_dict(StudyConfig, merge(base, read_overrides(changes)), where=str(path))
 
 
-def start_log(folder: Path | None = None) -> None:
+@contextlib.contextmanager
+def logged(folder: Path) -> Iterator[None]:
     """Say what happens on the terminal, and in ``study.log`` of a folder."""
-    logging.captureWarnings(True)
     root = logging.getLogger("patchcxr")
     root.setLevel(logging.INFO)
-    root.handlers.clear()
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    root.addHandler(terminal)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(folder / "study.log", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        root.addHandler(file)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(folder / "study.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [terminal, file]
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -108,10 +115,10 @@ def run_command(options: argparse.Namespace) -> int:
         os.environ["PATCHCXR_DATA"] = str(Path(options.data).absolute())
     config = load_study(options.config, options.set)
     out = Path(options.out)
-    start_log(out)
-    from patchcxr.study.run import run_study
+    with logged(out):
+        from patchcxr.study.run import run_study
 
-    study = run_study(config, out)
+        study = run_study(config, out)
     failures = study.steps.failures()
     films = int((failures["study"] != "(whole step)").sum())
     minutes = (time.perf_counter() - begin) / 60

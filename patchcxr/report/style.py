@@ -161,8 +161,9 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
         with matplotlib.rc_context(STYLE):
             made = function(*args, **kwargs)
             if isinstance(made, Figure):
-                for _ in range(LAYOUT_PASSES):
-                    made.draw_without_rendering()
+                engine = made.get_layout_engine()
+                for _ in range(LAYOUT_PASSES if engine is not None else 0):
+                    engine.execute(made)
                 made.set_layout_engine("none")
             return made
 

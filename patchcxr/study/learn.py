@@ -184,6 +184,7 @@ def _learn(
         preprocessing=to_dict(config.preprocessing),
         training={
             "recipe": to_dict(recipe),
+            "start": model.encoder_weights or "random",
             "seed": config.seed,
             "best_epoch": int(result.best_epoch),
             "best_value": float(result.best_value),

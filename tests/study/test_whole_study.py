@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def cohort(tmp_path_factory):
     """A synthetic cohort with one truncated film and one mask of another size."""
     folder = tmp_path_factory.mktemp("cohort")
-    table = generate_cohort(folder, SyntheticConfig(size=128, patients=32, films_per_patient_max=2))
+    table = generate_cohort(folder, SyntheticConfig(size=128, patients=48, films_per_patient_max=2))
     broken, misfit = table["study"].iloc[0], table["study"].iloc[2]
     image = folder / table["image"].iloc[0]
     image.write_bytes(image.read_bytes()[:100])

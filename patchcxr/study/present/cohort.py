@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from patchcxr.config import to_dict
+from patchcxr.io.checkpoint import load_weights
 from patchcxr.report.figures import contact_sheet, training_curves
 from patchcxr.report.style import display_name
 from patchcxr.study.predict import as_film
@@ -64,15 +65,15 @@ def show_trainings(show: Presenter) -> None:
     for step in ("anatomy", "infection", "global", "local"):
         if step not in study.steps.fingerprints:
             continue
-        model = study.model(step)
-        told = model.training
+        description = load_weights(study.out / step / "model.safetensors")[1]
+        model, told = description["model"], description["training"]
         rows.append(
             {
                 "network": step,
-                "architecture": model.config.architecture,
-                "encoder": model.config.encoder or "",
-                "weights at start": model.config.encoder_weights or "random",
-                "size": model.image_size,
+                "architecture": model["architecture"],
+                "encoder": model["encoder"] or "",
+                "weights at start": told.get("start") or "random",
+                "size": description["image_size"],
                 "items an epoch": told["films"]["train"],
                 "epochs": told["epochs"],
                 "best epoch": told["best_epoch"],
