@@ -162,8 +162,9 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
             made = function(*args, **kwargs)
             if isinstance(made, Figure):
                 engine = made.get_layout_engine()
-                for _ in range(LAYOUT_PASSES if engine is not None else 0):
-                    engine.execute(made)
+                if engine is not None:
+                    for _ in range(LAYOUT_PASSES):
+                        engine.execute(made)
                 made.set_layout_engine("none")
             return made
 
