@@ -4,62 +4,140 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from patchcxr.data.cohort import complete_columns, validate_cohort
-from patchcxr.errors import CohortError
+from patchcxr.errors import CohortError, LabelError
+from patchcxr.io.folders import files_below
+from patchcxr.types import BoolArray
 
 
-def read_metadata(path: Path, columns: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
+class Imported(NamedTuple):
+    """A data set as it was found.
+
+    Attributes
+    ----------
+    cohort
+        One row a usable film; ``patient_id_known`` says ``yes`` where the
+        data set names the patient, ``no`` where the study stands in for it.
+    skipped
+        Columns ``name`` and ``reason``: rows and files that were left out.
+    """
+
+    cohort: pd.DataFrame
+    skipped: pd.DataFrame
+
+
+def read_metadata(path: Path, columns: Sequence[str], text: Sequence[str], **options: Any) -> pd.DataFrame:
     """Table of a data set, checked for the columns that its builder needs.
+
+    Parameters
+    ----------
+    path
+        A CSV file; bytes that are not UTF-8 become replacement characters.
+    columns
+        Columns that must be there.
+    text
+        Columns that stay text, so that ids keep their zeros.
+    options
+        Passed on to :func:`pandas.read_csv`, such as ``sep``.
 
     Raises
     ------
     CohortError
-        If the file or a column is missing.
+        If the file or a column is missing, or the file cannot be parsed.
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file; give the folder of the data set in its published layout")
-    table = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), encoding="utf-8-sig", encoding_errors="replace")
+    options = {"encoding": "utf-8-sig", "encoding_errors": "replace", "low_memory": False, **options}
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), **options)
+    except (ValueError, OSError) as error:
+        raise CohortError(f"{path}: cannot be parsed ({' '.join(str(error).split())}); download it again") from None
     absent = [column for column in columns if column not in table]
     if absent:
-        raise CohortError(f"{path}: column {absent[0]!r} is missing; got {', '.join(table.columns)}")
+        raise CohortError(f"{path}: column {absent[0]!r} is missing; got {', '.join(map(str, table.columns))}")
     return table
 
 
-def files_by_stem(folder: Path) -> dict[str, str]:
-    """Absolute paths of the files of a folder by name without suffix; empty where there is no folder."""
+def files_by_stem(folder: Path, recursive: bool = False) -> dict[str, str]:
+    """Absolute paths of the files of a folder by name without suffix; empty where there is no folder.
+
+    Of two files of one name, in subfolders or with other suffixes, the first by path counts.
+    """
     if not folder.is_dir():
         return {}
-    return {path.stem: str(path) for path in sorted(folder.absolute().iterdir()) if not path.name.startswith(".")}
+    found = files_below(folder) if recursive else sorted(folder.absolute().iterdir())
+    files: dict[str, str] = {}
+    for path in found:
+        if not path.name.startswith("."):
+            files.setdefault(path.stem, str(path))
+    return files
 
 
-def find_images(names: pd.Series, folder: Path) -> list[str]:
-    """Absolute path of every image; its suffix may differ from the one in the table.
+def find_images(names: pd.Series, folder: Path, recursive: bool = False) -> list[str | None]:
+    """Absolute path of every image, ``None`` where it is missing; its suffix may differ from the one in the table.
+
+    Names are looked up among the files that are there, so that no name leads out of the folder.
+    """
+    files = files_by_stem(folder, recursive)
+    return [None if pd.isna(name) else files.get(Path(str(name)).stem) for name in names]
+
+
+def map_labels(values: pd.Series, labels: dict[str, str], where: object) -> pd.Series:
+    """Label of every value, looked up in a builder's ``LABELS``.
+
+    Raises
+    ------
+    LabelError
+        Naming the values that are not in ``labels``.
+    """
+    unknown = sorted(set(values[~values.isin(list(labels))].fillna("(empty)").astype(str)))
+    if unknown:
+        raise LabelError(f"{where}: classes {unknown} are unknown; expected {', '.join(labels)}")
+    return values.map(labels)
+
+
+def finish(
+    table: pd.DataFrame, source: str, folder: Path, skipped: Sequence[tuple[str, str]] | pd.DataFrame = ()
+) -> Imported:
+    """Set rows without image aside, put the source's name in front of the ids, and validate.
+
+    Parameters
+    ----------
+    table
+        At least ``study`` and ``image``; ``patient`` may be absent or empty where it is not known.
+    source
+        Name of the data set.
+    folder
+        Where images were looked for, for the messages.
+    skipped
+        (name, reason) of what the builder left out itself.
 
     Raises
     ------
     CohortError
-        If an image is missing.
+        If no image is there at all, or the table is not valid.
     """
-    files = files_by_stem(folder)
-    stems = [Path(str(name)).stem for name in names]
-    absent = [str(name) for name, stem in zip(names, stems, strict=True) if stem not in files]
-    if absent:
-        raise CohortError(
-            f"{folder}: {len(absent)} images of the table are missing, such as {', '.join(absent[:3])};"
-            " complete the folder, or remove their rows"
-        )
-    return [files[stem] for stem in stems]
-
-
-def finish(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Put the source's name in front of its ids, complete the columns and validate."""
     table = table.reset_index(drop=True)
+    there: BoolArray = table["image"].notna().to_numpy(dtype=bool)
+    if not there.any():
+        named = "" if table.empty else f", such as that of {str(table['study'].iloc[0])!r}"
+        raise CohortError(
+            f"{folder}: none of the {len(table)} images of {source} is there{named};"
+            " give the folder of the data set in its published layout, with its archives unpacked"
+        )
+    left = pd.DataFrame(skipped, columns=["name", "reason"])
+    missing = pd.DataFrame({"name": table["study"][~there], "reason": f"no such image in {folder}"})
+    table = table[there].reset_index(drop=True)
     table["source"] = source
-    for column in ("study", "patient"):
-        table[column] = f"{source}-" + table[column].astype("string")
+    study = table["study"].astype("string")
+    patient = table["patient"].astype("string") if "patient" in table else study.mask(study.notna())
+    table["study"] = f"{source}-" + study
+    table["patient"] = f"{source}-" + patient.fillna(study)
+    table["patient_id_known"] = patient.notna().map({True: "yes", False: "no"}).astype("string")
     table = complete_columns(table, where=source)
     validate_cohort(table, where=source)
-    return table
+    return Imported(table, pd.concat([left, missing], ignore_index=True).astype("string"))
