@@ -74,6 +74,19 @@ def to_dict(value: Any) -> Any:
     return value
 
 
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` laid over it, group by group.
+
+    >>> merge({"vote": {"patches": 100, "seed": 0}}, {"vote": {"patches": 25}})
+    {'vote': {'patches': 25, 'seed': 0}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
 def load_yaml(cls: type[T], path: str | Path) -> T:
     """Read a configuration file.
 

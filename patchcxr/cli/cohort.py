@@ -34,7 +34,7 @@ def build(options: argparse.Namespace) -> int:
     from patchcxr.data.cohort import merge_cohorts, write_cohort
     from patchcxr.data.sources import build_source
 
-    table = merge_cohorts([build_source(*pair) for pair in _pairs(options.sources, "source").items()])
+    table = merge_cohorts([build_source(*pair).cohort for pair in _pairs(options.sources, "source").items()])
     write_cohort(table, options.out)
     print(f"{len(table)} films of {table['patient'].nunique()} patients: {options.out}")
     return 0

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.cli.cohort import _pairs
-from patchcxr.cli.options import configured, finish, lungs_for, open_cohort, open_model, prepared
+from patchcxr.cli.options import configured, filled, finish, lungs_for, open_cohort, open_model, prepared
 from patchcxr.errors import CohortError, PatchCXRError
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.io.masks import read_mask
@@ -19,11 +19,13 @@ from patchcxr.preprocessing.geometry import resize_mask
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.report.figures import group_scatter, save_figure
+from patchcxr.report.intensity import intensity_figure
 from patchcxr.report.tables import write_table
 from patchcxr.stats.paired import paired_table, signed_rank_pairs
 from patchcxr.study.config import BiomarkerConfig
 from patchcxr.study.evaluate.anatomy import compare_markers, label_order, measure_films
 from patchcxr.study.evaluate.classification import score_predictions
+from patchcxr.study.evaluate.intensity import between_groups, intensity_by_anatomy
 from patchcxr.study.predict import failure_table
 from patchcxr.study.select import given
 from patchcxr.types import ANATOMY
@@ -57,6 +59,26 @@ def biomarkers(options: argparse.Namespace) -> int:
             pairs = pd.read_csv(out / f"{measure}_pairs.csv")
             save_figure(group_scatter(markers, measure, "label", labels, pairs, measure), out / measure)
     return finish(pd.concat([failures, missing], ignore_index=True), out, len(markers), "biomarkers")
+
+
+def intensity(options: argparse.Namespace) -> int:
+    """Write the grey levels of lungs and heart before and after normalisation, and their figure."""
+    out, table = Path(options.out), open_cohort(options.cohort)
+    if not given(table[options.by]).any():
+        raise CohortError(f"--by {options.by}: no film of {options.cohort} has a {options.by}; fill in the column")
+    config, size = configured(PreprocessConfig, options.set), DEFAULT_SIZE
+    steps = (PreprocessConfig(equalize=False, gamma=1), config)
+    original, normalised = (FilmStore(out / "films", size, step) for step in steps)
+    failures = filled(table, [original, normalised])
+    table = table[~table["study"].isin(failures["study"])].reset_index(drop=True)
+    anatomy = lungs_for(table, options.anatomy, out, size, config)
+    values, histograms, missing = intensity_by_anatomy(table, original, normalised, anatomy)
+    if values.empty:
+        raise CohortError(f"no film has lungs ({missing.iloc[0]['error']}); give --anatomy MODEL, or fill in lung_mask")
+    write_table(values, out / "intensity")
+    write_table(between_groups(values, options.by), out / "between_groups")
+    save_figure(intensity_figure(values, histograms, options.by), out / "intensity")
+    return finish(pd.concat([failures, missing], ignore_index=True), out, values["study"].nunique(), "intensities")
 
 
 def saliency(options: argparse.Namespace) -> int:

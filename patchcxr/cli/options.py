@@ -34,7 +34,17 @@ def prepared(table: pd.DataFrame, out: Path, sizes: list[int], config: Preproces
     CohortError
         If not one film could be prepared.
     """
-    stores = [FilmStore(out / "films", size, config) for size in sorted(set(sizes))]
+    return filled(table, [FilmStore(out / "films", size, config) for size in sorted(set(sizes))])
+
+
+def filled(table: pd.DataFrame, stores: list[FilmStore]) -> pd.DataFrame:
+    """Prepare the films for every store and return the failures.
+
+    Raises
+    ------
+    CohortError
+        If not one film could be prepared.
+    """
     failures = prepare_stores(table, stores)
     if len(failures) == len(table):
         first = failures.iloc[0]

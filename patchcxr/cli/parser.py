@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _study(commands)
+    _ablation(commands)
     _cohort(commands)
     _preprocess(commands)
     _train(commands)
@@ -65,6 +66,17 @@ def _study(commands: Any) -> None:
     _out(command)
     command.add_argument("--data", metavar="DIR", help="folder of the real films; sets PATCHCXR_DATA")
     _set(command, "study (dotted keys, e.g. classification.vote.patches=50)")
+
+
+def _ablation(commands: Any) -> None:
+    command = _command(
+        commands, "ablation", "Run a study in variants that differ in one thing", "patchcxr.cli.study:ablation"
+    )
+    command.add_argument("config", help="YAML file, or the name of one in configs/ (demo)")
+    command.add_argument("--of", required=True, help="preprocessing, region, standardization, augmentation, patch_size")
+    _out(command)
+    command.add_argument("--data", metavar="DIR", help="folder of the real films; sets PATCHCXR_DATA")
+    _set(command, "study (dotted keys)")
 
 
 def _cohort(commands: Any) -> None:
@@ -149,6 +161,19 @@ def _measure(commands: Any) -> None:
     command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
     _out(command)
     _set(command, "biomarkers")
+    command = _command(
+        commands,
+        "intensity",
+        "Grey levels of lungs and heart by data set, before and after normalisation",
+        "patchcxr.cli.measure:intensity",
+    )
+    command.add_argument("cohort")
+    command.add_argument(
+        "--by", choices=("source", "label", "view"), default="source", help="what films are grouped by"
+    )
+    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
+    _out(command)
+    _set(command, "preprocessing")
     command = _command(
         commands, "saliency", "Measure saliency maps against infection masks", "patchcxr.cli.measure:saliency"
     )

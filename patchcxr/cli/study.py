@@ -42,15 +42,6 @@ def read_overrides(pairs: list[str]) -> dict[str, Any]:
     return values
 
 
-def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes`` laid over it, group by group."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
 def find_config(name: str) -> Path:
     """A configuration file by path, or by the name of one that comes with patchcxr.
 
@@ -76,7 +67,7 @@ def load_study(name: str, changes: list[str]) -> Any:
     """Read a study configuration and lay ``--set`` over it."""
     import yaml
 
-    from patchcxr.config import from_dict, load_yaml
+    from patchcxr.config import from_dict, load_yaml, merge
     from patchcxr.study.config import StudyConfig
 
     path = find_config(name)
@@ -106,6 +97,25 @@ def logged(folder: Path) -> Iterator[None]:
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
+
+
+def ablation(options: argparse.Namespace) -> int:
+    """Run a study in every variant of an ablation and write one table."""
+    if options.data:
+        os.environ["PATCHCXR_DATA"] = str(Path(options.data).absolute())
+    config = load_study(options.config, options.set)
+    out = Path(options.out)
+    with logged(out):
+        from patchcxr.report.tables import write_table
+        from patchcxr.study.ablation import run_ablation
+
+        found = run_ablation(config, options.of, out)
+        write_table(found, out / options.of)
+    print(f"ablation: {found['variant'].nunique()} variants in {out / options.of}.csv")
+    failed = found[found["error"].notna()] if "error" in found else found[:0]
+    for row in failed.to_dict("records"):
+        print(f"patchcxr: error: {row['variant']}: {row['error']}", file=sys.stderr)
+    return 2 if len(failed) else 0
 
 
 def run_command(options: argparse.Namespace) -> int:

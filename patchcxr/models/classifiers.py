@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from patchcxr.errors import ModelError
-from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize, check_input
+from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize, StandardizeBatch, check_input
 
 if TYPE_CHECKING:
     from torchvision.models import ResNet
@@ -22,7 +22,8 @@ class PooledLinearClassifier(nn.Module):
     """Convolutional trunk, mean over height and width, linear layer.
 
     Grey films are replicated to three channels and standardised by ImageNet's
-    mean and standard deviation, whatever the weights start from.
+    mean and standard deviation, whatever the weights start from, or batch by
+    batch.
 
     Parameters
     ----------
@@ -34,11 +35,21 @@ class PooledLinearClassifier(nn.Module):
         Channels of the logits.
     feature_stride
         Pixels of the film a step of the last maps.
+    standardization
+        ``fixed`` or ``batch``.
     """
 
-    def __init__(self, trunk: nn.Module, feature_channels: int, num_classes: int, feature_stride: int = 32) -> None:
+    def __init__(
+        self,
+        trunk: nn.Module,
+        feature_channels: int,
+        num_classes: int,
+        feature_stride: int = 32,
+        standardization: str = "fixed",
+    ) -> None:
         super().__init__()
-        self.standardize = Standardize(IMAGENET_MEAN, IMAGENET_STD)
+        fixed = standardization == "fixed"
+        self.standardize = Standardize(IMAGENET_MEAN, IMAGENET_STD) if fixed else StandardizeBatch()
         self.trunk = trunk
         self.head = nn.Linear(feature_channels, num_classes)
         self.feature_stride = feature_stride
@@ -60,7 +71,9 @@ def load_resnet(name: str, weights: str | None) -> ResNet:
     return torchvision.models.get_model(name, weights=weights)
 
 
-def resnet_classifier(name: str, num_classes: int, encoder_weights: str | None = None) -> PooledLinearClassifier:
+def resnet_classifier(
+    name: str, num_classes: int, encoder_weights: str | None = None, standardization: str = "fixed"
+) -> PooledLinearClassifier:
     """Classifier on a ResNet of torchvision; the last maps are the output of layer4.
 
     The ReLU of layer4 works on a copy, so that hooks on its convolutions see
@@ -74,6 +87,8 @@ def resnet_classifier(name: str, num_classes: int, encoder_weights: str | None =
         Channels of the logits.
     encoder_weights
         ``"imagenet"`` (torchvision's ``IMAGENET1K_V1``), or None for a random start.
+    standardization
+        ``fixed`` or ``batch``; see :class:`PooledLinearClassifier`.
 
     Raises
     ------
@@ -91,4 +106,6 @@ def resnet_classifier(name: str, num_classes: int, encoder_weights: str | None =
     del parts["avgpool"], parts["fc"]
     for block in parts["layer4"].children():
         block.relu = nn.ReLU(inplace=False)
-    return PooledLinearClassifier(nn.Sequential(parts), network.fc.in_features, num_classes)
+    return PooledLinearClassifier(
+        nn.Sequential(parts), network.fc.in_features, num_classes, standardization=standardization
+    )

@@ -35,6 +35,26 @@ class Standardize(nn.Module):
         return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
+class StandardizeBatch(nn.Module):
+    """Give every batch mean 0 and standard deviation 1 over all its pixels (Hertel 2022, section on preprocessing).
+
+    The batch's own values are used in training and in use, so the scores of a
+    film depend on the films beside it: classify film by film for scores that
+    do not. Grey inputs (B, 1, H, W) become (B, 3, H, W), as with
+    :class:`Standardize`.
+
+    >>> StandardizeBatch()(torch.tensor([[[[0.0, 1.0]]]]))[0, 0].tolist()
+    [[-1.0, 1.0]]
+    """
+
+    smallest = 1e-3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise ``x`` of shape (B, 1, H, W); the result lies channels last in memory."""
+        spread = x.std(correction=0).clamp(min=self.smallest)
+        return ((x - x.mean()) / spread).repeat(1, 3, 1, 1).contiguous(memory_format=torch.channels_last)
+
+
 def check_input(x: Tensor, channels: int, minimum: int = 1, multiple: int = 1) -> None:
     """Refuse a batch that the network cannot take.
 

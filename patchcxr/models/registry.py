@@ -6,6 +6,7 @@ A new network is one file with its module and one line below.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import nn
@@ -37,6 +38,9 @@ class ModelConfig:
     dropout
         Share of the values dropped after each convolution of FC-DenseNet
         (Jégou 2017: 0.2); the others have none.
+    standardization
+        ``fixed`` standardises films by ImageNet's mean and standard
+        deviation, ``batch`` each batch by its own (Hertel 2022). Classifiers only.
     """
 
     architecture: str
@@ -44,6 +48,7 @@ class ModelConfig:
     encoder: str | None = None
     encoder_weights: str | None = None
     dropout: float = 0.2
+    standardization: Literal["fixed", "batch"] = "fixed"
 
     def __post_init__(self) -> None:
         if self.encoder_weights == "none":
@@ -66,12 +71,17 @@ SEGMENTERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
 }
 """Networks that give logits (B, num_classes, H, W)."""
 
+
+def _resnet(name: str, c: ModelConfig) -> nn.Module:
+    return resnet_classifier(name, c.num_classes, c.encoder_weights, c.standardization)
+
+
 CLASSIFIERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
-    "resnet18": lambda c: resnet_classifier("resnet18", c.num_classes, c.encoder_weights),
-    "resnet34": lambda c: resnet_classifier("resnet34", c.num_classes, c.encoder_weights),
-    "resnet50": lambda c: resnet_classifier("resnet50", c.num_classes, c.encoder_weights),
-    "resnet101": lambda c: resnet_classifier("resnet101", c.num_classes, c.encoder_weights),
-    "resnet152": lambda c: resnet_classifier("resnet152", c.num_classes, c.encoder_weights),
+    "resnet18": lambda c: _resnet("resnet18", c),
+    "resnet34": lambda c: _resnet("resnet34", c),
+    "resnet50": lambda c: _resnet("resnet50", c),
+    "resnet101": lambda c: _resnet("resnet101", c),
+    "resnet152": lambda c: _resnet("resnet152", c),
 }
 """Networks that give logits (B, num_classes)."""
 
@@ -109,6 +119,8 @@ def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
         raise ModelError(
             f"{name} has no {config.encoder_weights} weights; set encoder_weights: none, or choose an smp_ network"
         )
+    if config.standardization != "fixed" and name not in CLASSIFIERS:
+        raise ModelError(f"{name} knows fixed standardization only, got {config.standardization!r}; remove the option")
     if seed is None:
         return networks[name](config)
     with torch.random.fork_rng():

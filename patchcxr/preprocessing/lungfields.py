@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from patchcxr.errors import ConfigError, EmptyLungError, MaskError
+from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.types import BoolArray, FloatArray
 
 
@@ -167,6 +168,35 @@ def crop_to_lungs(image: FloatArray, lung_mask: BoolArray, border: float = 0.025
     _check_fit(image, lung_mask)
     top, left, bottom, right = lung_box(lung_mask, border)
     return image[top:bottom, left:right].copy(), lung_mask[top:bottom, left:right].copy()
+
+
+def place_crop(crop: FloatArray, box: tuple[int, int, int, int], shape: tuple[int, int]) -> FloatArray:
+    """Put what was made of a crop back where it came from; beyond the box lies 0.
+
+    Parameters
+    ----------
+    crop
+        Shape (h, w), such as a saliency map of the crop at any size.
+    box
+        ``top, left, bottom, right`` as :func:`lung_box` gives it.
+    shape
+        (rows, columns) of the image that the box belongs to.
+
+    Returns
+    -------
+    float32, shape ``shape``; ``crop`` resized to the box inside it.
+
+    Examples
+    --------
+    >>> place_crop(np.array([[0.5]]), (0, 1, 2, 2), (2, 3)).tolist()
+    [[0.0, 0.5, 0.0], [0.0, 0.5, 0.0]]
+    """
+    top, left, bottom, right = box
+    if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
+        raise ConfigError(f"box is {box}; expected top, left, bottom, right within an image of {shape}")
+    placed = np.zeros(shape, dtype=np.float32)
+    placed[top:bottom, left:right] = resize_image(crop, (bottom - top, right - left))
+    return placed
 
 
 def _bounding_box(mask: BoolArray) -> tuple[int, int, int, int]:

@@ -29,7 +29,7 @@ def build_cohort(config: StudyConfig, folder: Path) -> pd.DataFrame:
         table = generate_cohort(folder / "films", cohort.synthetic)
         table = read_cohort(folder / "films" / "cohort.csv")
     elif cohort.sources is not None:
-        table = merge_cohorts([build_source(name, expand(root)) for name, root in cohort.sources.items()])
+        table = merge_cohorts([build_source(name, expand(root)).cohort for name, root in cohort.sources.items()])
     else:
         table = read_cohort(expand(str(cohort.table)))
     table = with_classes(table, config.classification.labels)

@@ -101,12 +101,17 @@ class ClassificationConfig:
     """Global and local classification of the masked films (Oh 2020, section II.B).
 
     ``lungs`` names the masks that cut out the lungs: ``predicted`` by the
-    anatomy network, or the readers' (``true``).
+    anatomy network, or the readers' (``true``). ``region`` says what of the
+    film the classifiers see: ``mask`` (film times lung mask, the paper's),
+    ``crop`` (the rectangle round the lungs with a border of 2.5 %, as Hertel
+    2022 after Tabik 2020) or ``whole``; patches are centred in the lungs
+    whichever it is.
     """
 
     labels: str = "four_class"
     sources: tuple[str, ...] | None = None
-    lungs: str = "predicted"
+    lungs: Literal["predicted", "true"] = "predicted"
+    region: Literal["mask", "crop", "whole"] = "mask"
     global_classifier: ClassifierConfig = ClassifierConfig()
     local_classifier: ClassifierConfig = ClassifierConfig()
     vote: VoteConfig = VoteConfig()
@@ -114,8 +119,6 @@ class ClassificationConfig:
     def __post_init__(self) -> None:
         if self.labels not in SCHEMES:
             raise ConfigError(f"classification.labels: got {self.labels!r}; expected one of {sorted(SCHEMES)}")
-        if self.lungs not in ("predicted", "true"):
-            raise ConfigError(f"classification.lungs: got {self.lungs!r}; expected 'predicted' or 'true'")
 
 
 @config

@@ -19,7 +19,7 @@ from patchcxr.models.trained import TrainedModel, save_model
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.config import ClassifierConfig, StudyConfig
-from patchcxr.study.predict import Lungs, masked_film
+from patchcxr.study.predict import Lungs, lung_view
 from patchcxr.study.select import split_rows
 from patchcxr.training.datasets import GlobalDataset, PatchDataset, SegmentationDataset
 from patchcxr.training.fit import BEST, LAST, TrainConfig, fit
@@ -101,11 +101,11 @@ def train_global(
     rows: pd.DataFrame, films: FilmStore, lungs: Lungs, config: StudyConfig, folder: Path, name: str = "global"
 ) -> None:
     """Train the classifier of whole masked films (Oh 2020, section II.B, the global approach)."""
-    stage = config.classification.global_classifier
+    stage, region = config.classification.global_classifier, config.classification.region
 
     def data(studies: list[str], labels: list[int], training: bool) -> Dataset[Any]:
         def load(index: int) -> AnyArray:
-            return resize_image(masked_film(films, lungs, studies[index])[0], stage.image_size)
+            return resize_image(lung_view(films, lungs, studies[index], region).image, stage.image_size)
 
         augment, sampler = (stage.train.augment, stage.train.sampler) if training else (None, "uniform")
         return GlobalDataset(load, labels, stage.image_size, config.seed, sampler, augment)
@@ -118,10 +118,12 @@ def train_local(
 ) -> None:
     """Train the classifier of lung-centred patches (Oh 2020, section II.B, the local approach)."""
     stage, size = config.classification.local_classifier, config.classification.vote.patch_size
+    region = config.classification.region
 
     def data(studies: list[str], labels: list[int], training: bool) -> Dataset[Any]:
         def load(index: int) -> tuple[AnyArray, BoolArray]:
-            return masked_film(films, lungs, studies[index])
+            view = lung_view(films, lungs, studies[index], region)
+            return view.image, view.lung
 
         if training:
             train = stage.train
@@ -159,6 +161,7 @@ def _learn_classifier(
         folder,
         classes,
         size,
+        region=config.classification.region,
     )
 
 
@@ -172,6 +175,7 @@ def _learn(
     folder: Path,
     classes: tuple[str, ...],
     image_size: int,
+    **notes: str,
 ) -> None:
     recipe = dataclasses.replace(recipe, seed=config.seed)
     module = create_model(model, seed=config.seed)
@@ -186,6 +190,7 @@ def _learn(
             "recipe": to_dict(recipe),
             "start": model.encoder_weights or "random",
             "seed": config.seed,
+            **notes,
             "best_epoch": int(result.best_epoch),
             "best_value": float(result.best_value),
             "epochs": int(result.epochs_run),

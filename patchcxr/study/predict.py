@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from patchcxr.inference.voting import VoteConfig, classify_global
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
-from patchcxr.preprocessing.lungfields import mask_image
+from patchcxr.preprocessing.lungfields import crop_to_lungs, lung_box, mask_image, place_crop
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.steps import FAILURE_COLUMNS
 from patchcxr.types import ANATOMY, AnyArray, BoolArray, FloatArray
@@ -131,11 +132,52 @@ def round_down(probability: FloatArray) -> FloatArray:
     return np.where(rounded > probability, np.nextafter(rounded, np.float16(0)), rounded)
 
 
-def masked_film(films: FilmStore, lungs: Lungs, study: str) -> tuple[FloatArray, BoolArray]:
-    """Film times lung mask at the film's stored size (Oh 2020, section II.B), and the mask."""
+@dataclass(frozen=True, eq=False)
+class LungView:
+    """What a classifier sees of a film.
+
+    Attributes
+    ----------
+    image, lung
+        float32 and bool, (H, W) at the film's stored size.
+    box
+        ``top, left, bottom, right`` of the part of the film that is seen.
+    """
+
+    image: FloatArray
+    lung: BoolArray
+    box: tuple[int, int, int, int]
+
+    def place(self, saliency: FloatArray, size: int) -> AnyArray:
+        """Saliency map of the view as a map of the whole film, float16 (size, size)."""
+        shape = self.image.shape
+        if self.box != (0, 0, *shape):
+            saliency = place_crop(saliency, self.box, (shape[0], shape[1]))
+        return resize_image(saliency, size).astype(np.float16)
+
+
+def lung_view(films: FilmStore, lungs: Lungs, study: str, region: str = "mask") -> LungView:
+    """The film of a study as the classifiers see it.
+
+    ``mask``: film times lung mask (Oh 2020, section II.B). ``crop``: the
+    smallest rectangle round the lungs and a border of 2.5 %, stretched to the
+    film's size (Tabik 2020; Hertel 2022). ``whole``: the film as it is.
+    """
     film = as_film(films.film(study))
     lung = lungs.lung(study, film.shape[0])
-    return mask_image(film, lung), lung
+    box = (0, 0, *film.shape)
+    if region == "mask":
+        film = mask_image(film, lung)
+    elif region == "crop":
+        box = lung_box(lung)
+        film, lung = crop_to_lungs(film, lung)
+        film, lung = resize_image(film, films.size), resize_mask(lung, films.size)
+    return LungView(film, lung, box)
+
+
+def trained_region(model: TrainedModel) -> str:
+    """What of the film a classifier was trained on (see :func:`lung_view`)."""
+    return str(model.training.get("region", "mask"))
 
 
 def classify_and_explain_global(
@@ -151,13 +193,15 @@ def classify_and_explain_global(
 ) -> pd.DataFrame:
     """Class probabilities of the whole masked film, and its Grad-CAM for ``target`` (eq. 3)."""
     maps, scores, failures = ArrayFolder(folder / "maps"), ArrayFolder(folder / "scores"), []
-    todo = [study for study in studies if study not in scores]
+    todo, region = [study for study in studies if study not in scores], trained_region(model)
     for part in batches(todo, batch_size):
-        images, kept = [], []
+        images, kept, views = [], [], []
         for study in part:
             try:
-                images.append(resize_image(masked_film(films, lungs, study)[0], model.image_size))
+                view = lung_view(films, lungs, study, region)
+                images.append(resize_image(view.image, model.image_size))
                 kept.append(study)
+                views.append(view)
             except PatchCXRError as error:
                 failures.append((study, "global classifier", str(error)))
         if not kept:
@@ -165,10 +209,9 @@ def classify_and_explain_global(
         batch = np.stack(images)
         probabilities = classify_global(model.module, batch)
         if target is not None:
-            for study, saliency in zip(
-                kept, grad_cam(model.module, batch, target, normalization=normalization), strict=True
-            ):
-                maps.save(study, resize_image(saliency, map_size).astype(np.float16))
+            found = grad_cam(model.module, batch, target, normalization=normalization)
+            for study, view, saliency in zip(kept, views, found, strict=True):
+                maps.save(study, view.place(saliency, map_size))
         for study, row in zip(kept, probabilities, strict=True):
             scores.save(study, row.astype(np.float64))
     return failure_table(failures)
@@ -193,22 +236,23 @@ def classify_and_explain_local(
     maps, votes, failures = ArrayFolder(folder / "maps"), folder / "votes", []
     names = ArrayFolder(votes)
     votes.mkdir(parents=True, exist_ok=True)
+    region = trained_region(model)
     for study in studies:
         record = names.path(study).with_suffix(".json")
         if record.is_file():
             continue
         try:
-            film, lung = masked_film(films, lungs, study)
+            view = lung_view(films, lungs, study, region)
             rng = np.random.default_rng([vote.seed, *study.encode()])
             classes = () if target is None else (target,)
             result = probabilistic_grad_cam(
-                model.module, film, lung, vote, rng, classes=classes, normalization=normalization
+                model.module, view.image, view.lung, vote, rng, classes=classes, normalization=normalization
             )
         except PatchCXRError as error:
             failures.append((study, "local classifier", str(error)))
             continue
         if target is not None:
-            maps.save(study, resize_image(result.maps[0], map_size).astype(np.float16))
+            maps.save(study, view.place(result.maps[0], map_size))
         found = result.vote
         temporary = record.with_suffix(".tmp")
         temporary.write_text(

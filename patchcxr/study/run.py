@@ -113,7 +113,8 @@ class Study:
         run("infection", self._infection, [config.infection, config.seed], ["films"])
         run("infection_test", self._infection_test, [], ["films", "infection"])
         masked = ["films", "lungs"] if config.classification.lungs == "predicted" else ["films"]
-        shared = [config.classification.labels, config.classification.sources, config.classification.lungs]
+        seen = config.classification
+        shared = [seen.labels, seen.sources, seen.lungs, seen.region]
         run("global", self._global, [shared, config.classification.global_classifier, config.seed], masked)
         run("global_test", self._global_test, [config.explanation], ["global", *masked])
         vote = config.classification.vote

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 
@@ -14,8 +16,8 @@ from patchcxr.types import AnyArray, FloatArray
 class AugmentConfig:
     """Ranges from which each film's transformation is drawn uniformly.
 
-    The defaults are those of Degerli 2021. Hertel 2022 takes ``rotation=180,
-    shift=0.3, shear=0.2, zoom=0.2, horizontal_flip=True``.
+    The defaults are those of Degerli 2021; the papers' ranges have names in
+    :data:`AUGMENTATIONS`.
 
     Attributes
     ----------
@@ -43,6 +45,38 @@ class AugmentConfig:
             raise ConfigError(
                 f"augment: got {self}; expected shift, zoom and shear from 0 up to 1, and rotation from 0 to 180"
             )
+
+
+AUGMENTATIONS: Final[dict[str, AugmentConfig]] = {
+    "degerli2021": AugmentConfig(shift=0.1, rotation=10),
+    "hertel2022_segmentation": AugmentConfig(shift=0.3, rotation=180, zoom=0.2, shear=0.2, horizontal_flip=True),
+    "hertel2022_classification": AugmentConfig(shift=0.15, rotation=15, zoom=0.15, shear=0.15, horizontal_flip=True),
+}
+"""Ranges of the papers by name, as a configuration may give them.
+
+``degerli2021``: shifts of 10 %, rotations of 10 degrees, nearest fill; with
+``sampler: balanced`` the infected films are brought up to the number of the
+controls. ``hertel2022_segmentation`` and ``hertel2022_classification``: the
+ranges printed in sections on segmentation and classification. That paper gives
+its rotation for classification as "15 %", taken here as 15 degrees, the unit
+of the tool that it names; the same tool takes a shear in degrees, where 20 %
+would be next to nothing, so shears are taken here as a share of the side.
+"""
+
+
+def named_augmentation(value: object) -> object:
+    """Replace the name of a paper's augmentation by its ranges; anything else stays as it is.
+
+    Raises
+    ------
+    ConfigError
+        If no augmentation has this name.
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in AUGMENTATIONS:
+        raise ConfigError(f"augment: got {value!r}; expected ranges, or one of {', '.join(AUGMENTATIONS)}")
+    return AUGMENTATIONS[value]
 
 
 def draw_transformation(config: AugmentConfig, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:

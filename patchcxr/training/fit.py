@@ -11,9 +11,10 @@ import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+import pydantic
 import torch
 from torch import nn
 from torch.utils.data import Dataset
@@ -22,7 +23,7 @@ from patchcxr.config import config, fingerprint
 from patchcxr.errors import ConfigError, TrainingError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.io.checkpoint import load_weights, save_weights
-from patchcxr.training.augmentation import AugmentConfig
+from patchcxr.training.augmentation import AugmentConfig, named_augmentation
 from patchcxr.training.datasets import Sampler
 from patchcxr.training.record import Record, Row
 from patchcxr.training.scores import Score
@@ -74,7 +75,9 @@ class TrainConfig:
         Stop at the step at which this much time is spent, over all resumed
         runs. A training with a time budget is not reproducible.
     augment
-        Ranges of the augmentation, or None; for those who build the data set.
+        Ranges of the augmentation, or None; for those who build the data
+        set. A configuration file may give the name of a paper's (see
+        :data:`patchcxr.training.augmentation.AUGMENTATIONS`).
     sampler
         ``uniform`` or ``balanced``; for those who build the data set.
     """
@@ -98,7 +101,7 @@ class TrainConfig:
     devices: int = 1
     strategy: str = "auto"
     max_seconds: float | None = None
-    augment: AugmentConfig | None = None
+    augment: Annotated[AugmentConfig | None, pydantic.BeforeValidator(named_augmentation)] = None
     sampler: Sampler = "uniform"
 
     def __post_init__(self) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from patchcxr.cli import main
-from patchcxr.cli.study import merge, read_overrides
+from patchcxr.cli.study import read_overrides
+from patchcxr.config import merge
 from patchcxr.errors import ConfigError
 
 
@@ -57,7 +58,7 @@ def one_line(capsys) -> str:
         (["cohort", "show", "missing.csv"], "missing.csv"),
         (["cohort", "folder", "no-folder", "--out", "c.csv"], "no-folder"),
         (["cohort", "build", "jsrt", "--out", "c.csv"], "expected two names with ="),
-        (["cohort", "build", "mimic=/films", "--out", "c.csv"], "expected one of jsrt, cohen, nih, tb"),
+        (["cohort", "build", "mimic=/films", "--out", "c.csv"], "expected one of bimcv, cohen"),
         (["cohort", "synthetic", "--out", "x", "--set", "patiens=3"], "patiens: unknown key"),
         (["metrics", "missing.csv", "--out", "x"], "no such table"),
     ],

@@ -10,7 +10,7 @@ from torch import nn
 from patchcxr.errors import ModelError
 from patchcxr.models import classifiers
 from patchcxr.models.classifiers import PooledLinearClassifier, resnet_classifier
-from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize
+from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize, StandardizeBatch
 from patchcxr.models.registry import ModelConfig, create_model
 
 
@@ -78,3 +78,26 @@ def test_another_trunk_can_be_given():
     film = torch.full((1, 1, 2, 2), 0.5)
     expected = 2 * sum((0.5 - m) / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
     assert network(film).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_batches_are_standardised_by_their_own_mean_and_deviation():
+    films = torch.rand(3, 1, 8, 8) * 0.2 + 0.5
+    network = create_model(ModelConfig(architecture="resnet18", num_classes=2, standardization="batch"), seed=0)
+    standard = network.standardize(films)
+    assert standard.shape == (3, 3, 8, 8)
+    torch.testing.assert_close(standard.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(standard.std(correction=0), torch.tensor(1.0), atol=1e-5, rtol=0)
+    for channel in range(1, 3):
+        torch.testing.assert_close(standard[:, channel], standard[:, 0])
+    brighter = network.eval()(torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
+    dimmer = network(torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.1)
+    torch.testing.assert_close(brighter, dimmer, atol=1e-4, rtol=1e-4)
+
+
+def test_a_batch_of_one_grey_level_gives_finite_values():
+    assert StandardizeBatch()(torch.full((2, 1, 4, 4), 0.3)).abs().max() < 1e-3
+
+
+def test_segmenters_refuse_standardisation_by_batch():
+    with pytest.raises(ModelError, match="fixed standardization only"):
+        create_model(ModelConfig(architecture="unet", num_classes=4, standardization="batch"))

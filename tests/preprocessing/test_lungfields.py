@@ -13,6 +13,7 @@ from patchcxr.preprocessing.lungfields import (
     fill_holes,
     lung_box,
     mask_image,
+    place_crop,
     postprocess_lungs,
     split_lungs,
 )
@@ -171,6 +172,20 @@ def test_a_crop_holds_every_lung_pixel(rng):
     assert cropped.shape == mask.shape
     assert mask.sum() == (right | left).sum()
     np.testing.assert_array_equal(cropped[mask], image[right | left])
+
+
+def test_a_crop_goes_back_to_where_it_came_from(rng):
+    right, left = two_lungs()
+    image = rng.random(right.shape, dtype=np.float32)
+    box = lung_box(right | left)
+    cropped, _ = crop_to_lungs(image, right | left)
+    placed = place_crop(cropped, box, image.shape)
+    inside = np.zeros(image.shape, bool)
+    inside[box[0] : box[2], box[1] : box[3]] = True
+    np.testing.assert_array_equal(placed[inside], image[inside])
+    assert not placed[~inside].any()
+    with pytest.raises(ConfigError, match="expected top, left, bottom, right within"):
+        place_crop(cropped, (0, 0, 1, 10_000), image.shape)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 4)), np.zeros((2, 4, 4), bool), np.zeros((0, 4), bool)])

@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from patchcxr.config import from_dict
 from patchcxr.errors import ConfigError
-from patchcxr.training.augmentation import AugmentConfig, augment_film, augment_pair, draw_transformation
+from patchcxr.training.augmentation import (
+    AUGMENTATIONS,
+    AugmentConfig,
+    augment_film,
+    augment_pair,
+    draw_transformation,
+)
+from patchcxr.training.fit import TrainConfig
 
 STILL = {"shift": 0.0, "rotation": 0.0}
 
@@ -74,3 +82,16 @@ def test_labels_stay_labels(rng):
 def test_impossible_ranges_are_refused():
     with pytest.raises(ConfigError, match="rotation from 0 to 180"):
         AugmentConfig(rotation=200)
+
+
+def test_a_configuration_may_name_a_papers_augmentation():
+    recipe = from_dict(TrainConfig, {"augment": "hertel2022_segmentation"})
+    assert recipe.augment == AugmentConfig(shift=0.3, rotation=180, zoom=0.2, shear=0.2, horizontal_flip=True)
+    assert from_dict(TrainConfig, {"augment": {"shift": 0.2}}).augment == AugmentConfig(shift=0.2)
+    assert from_dict(TrainConfig, {"augment": None}).augment is None
+    with pytest.raises(ConfigError, match=r"got 'hertel'; expected ranges, or one of degerli2021"):
+        from_dict(TrainConfig, {"augment": "hertel"})
+
+
+def test_the_default_ranges_are_degerlis():
+    assert AUGMENTATIONS["degerli2021"] == AugmentConfig()
