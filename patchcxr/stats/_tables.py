@@ -1,18 +1,15 @@
-"""What the statistics share: columns, groups, corrections, stars and a bisection."""
+"""What the statistics share: columns, groups and a bisection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from patchcxr.errors import CohortError, ConfigError, LabelError
 from patchcxr.types import FloatArray
-
-Correction = Literal["holm", "fdr_bh", "none"]
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -70,48 +67,6 @@ def group_values(
         {name: part[~np.isnan(part)] for name, part in split.items()},
         {name: int(np.isnan(part).sum()) for name, part in split.items()},
     )
-
-
-def adjust(p: FloatArray, correction: Correction) -> FloatArray:
-    """Correct p-values for their number; NaN (no test was possible) stays NaN and is not counted.
-
-    Raises
-    ------
-    ConfigError
-        If the correction is not ``"holm"``, ``"fdr_bh"`` or ``"none"``.
-    """
-    if correction not in ("holm", "fdr_bh", "none"):
-        raise ConfigError(f"correction is {correction!r}; expected 'holm', 'fdr_bh' or 'none'")
-    adjusted = np.array(p, dtype=np.float64)
-    tested = ~np.isnan(adjusted)
-    if correction != "none" and tested.any():
-        adjusted[tested] = multipletests(adjusted[tested], method=correction)[1]
-    return adjusted
-
-
-def stars(p: float) -> str:
-    """Significance level as Oh 2020 marks it, section III-B.
-
-    Returns
-    -------
-    str
-        ``***`` p < 0.001, ``**`` p < 0.01, ``*`` p < 0.05, ``-`` otherwise; ``n/a`` for NaN (no test was possible).
-
-    Examples
-    --------
-    >>> stars(0.0004), stars(0.05), stars(float("nan"))
-    ('***', '-', 'n/a')
-    """
-    if np.isnan(p):
-        return "n/a"
-    return "***" if p < 0.001 else "**" if p < 0.01 else "*" if p < 0.05 else "-"
-
-
-def with_stars(pairs: pd.DataFrame, correction: Correction) -> pd.DataFrame:
-    """Fill in the columns ``p_adjusted`` and ``stars`` from ``p``."""
-    pairs["p_adjusted"] = adjust(pairs["p"].to_numpy(), correction)
-    pairs["stars"] = [stars(p) for p in pairs["p_adjusted"]]
-    return pairs
 
 
 def mean(values: FloatArray) -> float:

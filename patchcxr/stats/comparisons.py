@@ -17,15 +17,13 @@ from statsmodels.stats.diagnostic import lilliefors
 
 from patchcxr.errors import CohortError
 from patchcxr.stats._tables import (
-    Correction,
     check_columns,
     check_labels,
     group_values,
     mean,
     numbers,
-    stars,
-    with_stars,
 )
+from patchcxr.stats.corrections import Correction, stars, with_stars
 from patchcxr.stats.effects import hodges_lehmann, rank_biserial
 from patchcxr.stats.paired import paired_table, signed_rank_pairs
 from patchcxr.types import FloatArray

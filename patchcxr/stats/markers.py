@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import LabelError
-from patchcxr.stats._tables import Correction, check_columns, check_labels, group_order, group_values
+from patchcxr.stats._tables import check_columns, check_labels, group_order, group_values
 from patchcxr.stats.comparisons import by_patient, kruskal, normality, rank_sum_pairs
+from patchcxr.stats.corrections import Correction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import stats
 
 from patchcxr.errors import CohortError, ConfigError
-from patchcxr.stats._tables import Correction, check_columns, check_labels, mean, numbers, with_stars
+from patchcxr.stats._tables import check_columns, check_labels, mean, numbers
+from patchcxr.stats.corrections import Correction, with_stars
 from patchcxr.stats.effects import matched_rank_biserial, paired_hodges_lehmann
 from patchcxr.stats.intervals import cluster_bootstrap
 from patchcxr.types import FloatArray

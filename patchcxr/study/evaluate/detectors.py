@@ -17,8 +17,8 @@ from patchcxr.measure.overlap import dice, jaccard, pixel_confusion
 from patchcxr.measure.severity import severity
 from patchcxr.preprocessing.geometry import resize_mask
 from patchcxr.report.tables import write_table
-from patchcxr.stats._tables import adjust
 from patchcxr.stats.association import rank_correlation
+from patchcxr.stats.corrections import adjust
 from patchcxr.stats.detectors import delong_interval, delong_test, mcnemar
 from patchcxr.stats.intervals import (
     cluster_bootstrap,
