@@ -40,11 +40,22 @@ class DeLongTest(NamedTuple):
 
 
 class McNemarTest(NamedTuple):
-    """Films that one detector alone gets right, and the exact two-sided p-value."""
+    """Films that one detector alone gets right, and the two-sided p-values: exact, and mid-p."""
 
     only_a_right: int
     only_b_right: int
     p: float
+    p_mid: float
+
+
+class CochranTest(NamedTuple):
+    """Share of films that each detector gets right, and Cochran's test of whether the shares are equal."""
+
+    accuracies: tuple[float, ...]
+    statistic: float
+    df: int
+    p: float
+    n: int
 
 
 def delong_interval(truth: AnyArray, score: FloatArray, confidence: float = 0.95) -> AurocInterval:
@@ -128,7 +139,8 @@ def delong_test(truth: AnyArray, a: FloatArray, b: FloatArray, confidence: float
 def mcnemar(truth: AnyArray, pred_a: AnyArray, pred_b: AnyArray) -> McNemarTest:
     """Exact McNemar test of whether two detectors err equally often on the same films.
 
-    Only films that one gets right and the other wrong count; under the null each is a fair coin.
+    Only films that one gets right and the other wrong count; under the null each is a fair coin. The exact p-value
+    keeps its level but is cautious; the mid-p counts half of the observed outcome's probability (Fagerland 2013).
 
     Parameters
     ----------
@@ -138,7 +150,7 @@ def mcnemar(truth: AnyArray, pred_a: AnyArray, pred_b: AnyArray) -> McNemarTest:
     Returns
     -------
     McNemarTest
-        p is 1 if the two are right on exactly the same films.
+        Both p-values are 1 if the two are right on exactly the same films.
 
     Raises
     ------
@@ -148,7 +160,7 @@ def mcnemar(truth: AnyArray, pred_a: AnyArray, pred_b: AnyArray) -> McNemarTest:
     Examples
     --------
     >>> mcnemar([1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0])
-    McNemarTest(only_a_right=5, only_b_right=0, p=0.0625)
+    McNemarTest(only_a_right=5, only_b_right=0, p=0.0625, p_mid=0.03125)
     """
     truth, pred_a, pred_b = np.asarray(truth), np.asarray(pred_a), np.asarray(pred_b)
     if truth.ndim != 1 or not truth.shape == pred_a.shape == pred_b.shape:
@@ -159,8 +171,54 @@ def mcnemar(truth: AnyArray, pred_a: AnyArray, pred_b: AnyArray) -> McNemarTest:
     right_a, right_b = pred_a == truth, pred_b == truth
     only_a = int(np.count_nonzero(right_a & ~right_b))
     only_b = int(np.count_nonzero(right_b & ~right_a))
-    p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    return McNemarTest(only_a, only_b, p)
+    n = only_a + only_b
+    if n == 0:
+        return McNemarTest(0, 0, 1.0, 1.0)
+    p = float(stats.binomtest(only_a, n).pvalue)
+    observed = float(stats.binom.pmf(only_a, n, 0.5))
+    p_mid = 1 - observed / 2 if only_a == only_b else p - observed  # Fagerland 2013, supplement, eq. 2
+    return McNemarTest(only_a, only_b, p, p_mid)
+
+
+def cochran_q(right: AnyArray) -> CochranTest:
+    """Cochran's Q test of whether several detectors are right equally often on the same films.
+
+    Parameters
+    ----------
+    right
+        Whether each detector is right on each film (N, k), bool or 0/1, k of 2 or more.
+
+    Returns
+    -------
+    CochranTest
+        The statistic follows chi-square with k - 1 degrees of freedom; with k = 2 it is McNemar's without correction
+        for continuity. p is 1 if the detectors are right on exactly the same films.
+
+    Raises
+    ------
+    CohortError
+        If the array is not (N, k) of 0 and 1 with at least one film and two detectors.
+
+    Examples
+    --------
+    >>> found = cochran_q([[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 1]])
+    >>> round(found.statistic, 3), found.df, round(found.p, 3)
+    (3.5, 2, 0.174)
+    """
+    table = np.asarray(right)
+    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2 or not np.isin(table, (0, 1)).all():
+        raise CohortError(
+            f"right has shape {table.shape}; expected (films, detectors) of 0 and 1, with two detectors or more"
+        )
+    table = table.astype(np.int64)
+    films, detectors = table.shape
+    columns, rows = table.sum(axis=0), table.sum(axis=1)
+    spread = detectors * rows.sum() - (rows**2).sum()
+    accuracies = tuple(float(count) / films for count in columns)
+    if spread == 0:
+        return CochranTest(accuracies, 0.0, detectors - 1, 1.0, films)
+    statistic = float((detectors - 1) * (detectors * (columns**2).sum() - columns.sum() ** 2) / spread)
+    return CochranTest(accuracies, statistic, detectors - 1, float(stats.chi2.sf(statistic, detectors - 1)), films)
 
 
 def _delong(truth: AnyArray, scores: list[FloatArray]) -> tuple[FloatArray, FloatArray]:

@@ -80,6 +80,31 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return low, 1.0 if successes == n else float((centre + half) / scale)
 
 
+def clopper_pearson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a proportion (Clopper & Pearson 1934), inside [0, 1]; NaN for n = 0.
+
+    It covers at least as often as it says, and so is wider than :func:`wilson_interval`.
+
+    Raises
+    ------
+    ConfigError
+        If not 0 <= successes <= n, or the confidence is outside (0, 1).
+
+    Examples
+    --------
+    >>> low, high = clopper_pearson_interval(7, 20)
+    >>> round(low, 4), round(high, 4)
+    (0.1539, 0.5922)
+    """
+    check_confidence(confidence)
+    if not 0 <= successes <= n:
+        raise ConfigError(f"got {successes} successes of {n}; expected 0 <= successes <= n")
+    if n == 0:
+        return NAN, NAN
+    found = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return float(found.low), float(found.high)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BootstrapInterval:
     """Bootstrap interval; unpacks as ``low, high``.

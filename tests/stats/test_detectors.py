@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from patchcxr.errors import CohortError
-from patchcxr.stats.detectors import delong_interval, delong_test, mcnemar
+from patchcxr.stats.detectors import cochran_q, delong_interval, delong_test, mcnemar
 
 
 def structural_components(truth, score):
@@ -96,7 +97,7 @@ def test_mcnemar_equals_statsmodels(rng):
 
 
 def test_mcnemar_of_detectors_right_on_the_same_films_is_one():
-    assert mcnemar([1, 0, 1], [1, 1, 1], [1, 1, 1]) == (0, 0, 1.0)
+    assert mcnemar([1, 0, 1], [1, 1, 1], [1, 1, 1]) == (0, 0, 1.0, 1.0)
 
 
 def test_unpaired_or_undefined_scores_are_refused():
@@ -106,3 +107,41 @@ def test_unpaired_or_undefined_scores_are_refused():
         delong_interval([0, 1], [0.1, np.nan])
     with pytest.raises(CohortError, match="one class per film"):
         mcnemar([0, 1], [0], [0, 1])
+
+
+def test_mid_p_is_that_of_r():
+    # R: 2 * (pbinom(3, 15, .5) - 0.5 * dbinom(3, 15, .5)) = 0.021270751953125; binom.test(3, 15)$p.value = 0.03515625
+    right_a, right_b = np.repeat([1, 0], [3, 12]), np.repeat([0, 1], [3, 12])
+    found = mcnemar(np.ones(15), right_a, right_b)
+    assert found.p == pytest.approx(0.03515625)
+    assert found.p_mid == pytest.approx(0.021270751953125)
+
+
+def test_mid_p_of_the_published_example_and_of_a_tie():
+    # Fagerland 2013, Table 1: one film against seven; 2 * 9 / 256 - 8 / 256. A tie of two against two: 1 - 3/8 / 2.
+    found = mcnemar(np.ones(8), np.repeat([1, 0], [1, 7]), np.repeat([0, 1], [1, 7]))
+    assert found.p_mid == pytest.approx(10 / 256)
+    tie = mcnemar(np.ones(4), [1, 1, 0, 0], [0, 0, 1, 1])
+    assert (tie.p, tie.p_mid) == (1.0, pytest.approx(1 - 0.375 / 2))
+
+
+def test_cochran_q_is_that_of_statsmodels(rng):
+    right = rng.random((60, 4)) < [0.6, 0.7, 0.8, 0.65]
+    found, reference = cochran_q(right), cochrans_q(right.astype(int))
+    assert found.statistic == pytest.approx(reference.statistic)
+    assert found.p == pytest.approx(reference.pvalue)
+    assert found.accuracies == pytest.approx(right.mean(axis=0))
+
+
+def test_cochran_q_of_two_detectors_is_mcnemars_without_correction(rng):
+    right = rng.random((80, 2)) < [0.5, 0.7]
+    b, c = int((right[:, 0] & ~right[:, 1]).sum()), int((right[:, 1] & ~right[:, 0]).sum())
+    assert cochran_q(right).statistic == pytest.approx((b - c) ** 2 / (b + c))
+
+
+def test_detectors_that_are_right_together_do_not_differ():
+    assert cochran_q([[1, 1, 1], [0, 0, 0]]).p == 1
+    with pytest.raises(CohortError, match="two detectors or more"):
+        cochran_q([[1], [0]])
+    with pytest.raises(CohortError, match="of 0 and 1"):
+        cochran_q([[1, 2], [0, 1]])

@@ -8,6 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from patchcxr.errors import CohortError, ConfigError
 from patchcxr.stats.intervals import (
+    clopper_pearson_interval,
     cluster_bootstrap,
     cluster_bootstrap_auroc,
     normal_interval,
@@ -149,3 +150,25 @@ def test_unusable_input_is_refused():
         cluster_bootstrap(np.mean, [1, 2], rng=generator, method="basic")
     with pytest.raises(ConfigError, match="resamples is 0"):
         cluster_bootstrap(np.mean, [1, 2], rng=generator, resamples=0)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "confidence", "expected"),
+    [
+        (7, 20, 0.95, (0.153909204784541, 0.592188534532828)),  # R: binom.test(7, 20)$conf.int
+        (0, 20, 0.95, (0.0, 0.168433470983085)),  # R: binom.test(0, 20)$conf.int
+        (20, 20, 0.9, (0.860891659331735, 1.0)),  # R: binom.test(20, 20, conf.level = 0.9)$conf.int
+    ],
+)
+def test_the_exact_interval_is_that_of_r(successes, n, confidence, expected):
+    assert clopper_pearson_interval(successes, n, confidence) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_exact_interval_covers_at_least_as_often_as_it_says():
+    n, p = 15, 0.2
+    weights = stats.binom.pmf(np.arange(n + 1), n, p)
+    covered = [low <= p <= high for low, high in (clopper_pearson_interval(k, n) for k in range(n + 1))]
+    assert weights[covered].sum() >= 0.95
+    assert np.isnan(clopper_pearson_interval(0, 0)).all()
+    with pytest.raises(ConfigError, match="expected 0 <= successes <= n"):
+        clopper_pearson_interval(3, 2)
