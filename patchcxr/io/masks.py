@@ -7,14 +7,15 @@ and found nothing. An empty cell means that nobody looked.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from patchcxr.errors import MaskError
+from patchcxr.errors import ImageError, MaskError
 from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.limits import read_file
+from patchcxr.io.raster import decode_raster, is_raster
 from patchcxr.types import AnyArray, BoolArray
 
 EMPTY_MASK = "(empty)"
@@ -39,8 +40,9 @@ def read_mask(field: str | Path, shape: tuple[int, int] | None = None) -> BoolAr
 
     A pixel belongs to the mask if it is above half of the range: above 127 in
     8-bit files, above 32767 in 16-bit files, and above 0 in files that hold
-    only 0 and 1. Of a colour file the brightest channel counts; alpha is
-    dropped.
+    only 0 and 1. Of a colour or palette file the brightest channel counts;
+    alpha is dropped. PNG, GIF, BMP, TIFF, JPEG and NPY files are read, within
+    the limits of :mod:`patchcxr.io.limits`.
 
     Parameters
     ----------
@@ -109,17 +111,14 @@ def write_mask(path: str | Path, mask: BoolArray) -> None:
 
 def _read_one(path: Path) -> BoolArray:
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise MaskError(f"{path}: no such mask file; correct the path, or leave the cell empty") from None
-    except OSError as error:
-        raise MaskError(f"{path}: mask cannot be read ({error.strerror}); give the path of a readable file") from None
-    stored = _decode(data, path)
+        stored = _decode(path)
+    except ImageError as error:
+        raise MaskError(str(error)) from None
     if stored.ndim == 3:
-        stored = stored[:, :, : 3 if stored.shape[2] == 4 else None].max(axis=2)
+        stored = stored.max(axis=2)
     if stored.dtype == np.bool_:
-        return stored
-    highest = int(stored.max(initial=0))
+        return np.array(stored)
+    highest = int(stored.max())
     if highest <= 1:
         return np.asarray(stored > 0)
     half = 127 if stored.dtype == np.uint8 else 32767
@@ -131,19 +130,13 @@ def _read_one(path: Path) -> BoolArray:
     return np.asarray(stored > half)
 
 
-def _decode(data: bytes, path: Path) -> AnyArray:
-    stored: AnyArray | None
-    try:
-        if data[:6] == b"\x93NUMPY":
-            stored = np.load(io.BytesIO(data), allow_pickle=False)
-        else:
-            stored = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    except (cv2.error, ValueError, EOFError) as error:
-        raise MaskError(f"{path}: mask cannot be decoded ({' '.join(str(error).split())}); export it again") from None
-    if stored is None:
+def _decode(path: Path) -> AnyArray:
+    data = read_file(path, "mask")
+    if not is_raster(data):
         raise MaskError(f"{path}: empty, damaged, or not an image; export the mask as PNG again")
-    if stored.ndim not in (2, 3) or not (stored.dtype in (np.uint8, np.uint16) or stored.dtype == np.bool_):
+    stored, white_is_zero = decode_raster(data, path)
+    if not (stored.dtype in (np.uint8, np.uint16) or stored.dtype == np.bool_):
         raise MaskError(
             f"{path}: {stored.dtype} of shape {stored.shape}; expected bool, uint8 or uint16 of shape (H, W)"
         )
-    return stored
+    return np.bitwise_not(stored) if white_is_zero else stored

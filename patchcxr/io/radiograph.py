@@ -1,4 +1,4 @@
-"""One reader for all radiographs: DICOM, PNG, JPEG, TIFF, BMP and NPY.
+"""One reader for all radiographs: DICOM, PNG, JPEG, TIFF, BMP, GIF, NPY and raw JSRT.
 
 Whatever the source, the result is float32 in [0, 1] with bone bright, so that
 8-, 12- and 16-bit films from different makers can be used side by side.
@@ -6,8 +6,6 @@ Whatever the source, the result is float32 in [0, 1] with bone bright, so that
 
 from __future__ import annotations
 
-import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +13,22 @@ import cv2
 import numpy as np
 
 from patchcxr.errors import ImageError
-from patchcxr.io.dicom import is_dicom, read_dicom
+from patchcxr.io.dicom import decode_dicom
+from patchcxr.io.dicom_file import is_dicom
+from patchcxr.io.limits import read_file
+from patchcxr.io.raster import decode_raster, is_raster
 from patchcxr.types import AnyArray, FloatArray
 
 MINIMUM_SIDE = 32
 """Images with a shorter side than this are refused."""
 
-RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 DICOM_SUFFIXES = (".dcm", ".dicom")
-IMAGE_SUFFIXES = (*RASTER_SUFFIXES, ".npy", *DICOM_SUFFIXES)
+RAW_SUFFIX = ".img"
+IMAGE_SUFFIXES = (*RASTER_SUFFIXES, ".npy", *DICOM_SUFFIXES, RAW_SUFFIX)
+
+JSRT_SIDE = 2048
+JSRT_SPACING_MM = 0.175
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,9 @@ class Radiograph:
         for floating point).
     photometric
         DICOM photometric interpretation of the source, ``"MONOCHROME1"`` for
-        an inverted TIFF, else ``None``. ``pixels`` are already inverted back.
+        an inverted TIFF or raw JSRT file, else ``None``. ``pixels`` are
+        already inverted back, as the file says; whether they still look like
+        a negative is not judged here.
     pixel_spacing_mm
         (row, column) spacing in millimetres where the file gives it.
     source_path
@@ -54,41 +61,56 @@ class Radiograph:
 
 
 def read_radiograph(path: str | Path) -> Radiograph:
-    """Read one radiograph from a DICOM, PNG, JPEG, TIFF, BMP or NPY file.
+    """Read one radiograph from a DICOM, PNG, JPEG, TIFF, BMP, GIF, NPY or raw JSRT file.
+
+    What a file is, its content says; its name counts only for raw files,
+    which have no mark.
 
     Eight-bit values are divided by 255. A 16-bit file often holds fewer bits:
     the values are divided by the full range of the smallest of 12, 14 and 16
     bits that holds the largest of them, so a dim 16-bit film stays dim and is
     never taken for 8 bits. (Histogram equalisation gives the same film
-    whichever is taken.) Floating-point files must lie in [0, 1]. Colour
-    becomes grey by ITU-R 601 luminance; an alpha channel is dropped; EXIF
-    rotation is not applied. For DICOM see :func:`patchcxr.io.dicom.read_dicom`.
+    whichever is taken.) Floating-point files must lie in [0, 1]. Colour,
+    palettes and CMYK become grey by ITU-R 601 luminance; an alpha channel is
+    dropped; the orientation of EXIF and TIFF is applied. For DICOM see
+    :func:`patchcxr.io.dicom.read_dicom`.
 
-    A file whose name has no known suffix is read by its content.
+    A raw JSRT file (``.img``) is 2048 x 2048 big-endian 16-bit values from 0
+    to 4095 without a header, 0.175 mm apart. They grow with the density of
+    the film, so that bone has low values, and are inverted (Shiraishi 2000,
+    AJR 174:71).
+
+    Files and images above the limits of :mod:`patchcxr.io.limits` are refused
+    before they are decoded.
 
     Raises
     ------
     ImageError
-        If the file is missing, empty, truncated, of an unknown type, holds
-        several frames or pages, is smaller than 32 pixels on a side, has a
-        single grey level, or has values outside its range.
+        If the file is missing, empty, truncated, of an unknown type, too
+        large, holds several frames or pages, is smaller than 32 pixels on a
+        side, has a single grey level, or has values outside its range.
     MissingExtraError
         If a compressed DICOM needs a decoder that is not installed.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    data = read_file(path)
+    if not data:
+        raise ImageError(f"{path}: file is empty (0 bytes); copy or download it again")
     photometric: str | None = None
     spacing: tuple[float, float] | None = None
-    if path.suffix.lower() in DICOM_SUFFIXES or is_dicom(data[:132]):
-        pixels, bit_depth, photometric, spacing = read_dicom(path)
-    else:
-        if data[:6] == b"\x93NUMPY":
-            stored = _load_npy(data, path)
-        else:
-            stored, photometric = _decode(data, path)
+    if is_raster(data) and data[128:132] != b"DICM":
+        stored, white_is_zero = decode_raster(data, path)
         pixels, bit_depth = _scale(stored, path)
-        if photometric == "MONOCHROME1":
-            pixels = np.subtract(1.0, pixels, dtype=np.float32)
+        if white_is_zero:
+            photometric, pixels = "MONOCHROME1", np.subtract(1.0, pixels, dtype=np.float32)
+    elif path.suffix.lower() == RAW_SUFFIX and data[128:132] != b"DICM":
+        pixels, bit_depth, photometric = _jsrt(data, path), 12, "MONOCHROME1"
+        spacing = (JSRT_SPACING_MM, JSRT_SPACING_MM)
+    elif path.suffix.lower() in DICOM_SUFFIXES or is_dicom(data[:132]):
+        pixels, bit_depth, photometric, spacing = decode_dicom(data, path)
+    else:
+        known = ", ".join(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES)
+        raise ImageError(f"{path}: damaged, or not an image; expected one of {known}")
     if min(pixels.shape) < MINIMUM_SIDE:
         raise ImageError(
             f"{path}: image is {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least"
@@ -102,88 +124,17 @@ def read_radiograph(path: str | Path) -> Radiograph:
     return Radiograph(np.ascontiguousarray(pixels), bit_depth, photometric, spacing, path)
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such image file; correct the path") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}); give the path of a readable image file") from None
-    if not data:
-        raise ImageError(f"{path}: file is empty (0 bytes); copy or download it again")
-    return data
-
-
-def _decode(data: bytes, path: Path) -> tuple[AnyArray, str | None]:
-    """Pixels as stored, as (H, W) or as (H, W, 3) in RGB, and the photometric interpretation of a TIFF."""
-    _refuse_truncated(data, path)
-    photometric = None
-    is_tiff = data[:4] in _TIFF_MAGIC
-    if is_tiff:
-        min_is_white, several = _tiff_header(data, path)
-        if several:
-            raise ImageError(f"{path}: TIFF with several pages; expected a single radiograph, so save one page")
-        photometric = "MONOCHROME1" if min_is_white else None
-    try:
-        stored = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ImageError(f"{path}: cannot be decoded ({' '.join(str(error.err).split())}); export it again") from None
-    if stored is None:
-        known = ", ".join(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES)
-        raise ImageError(f"{path}: damaged, or not an image; expected one of {known}")
-    if photometric and stored.dtype == np.uint8:
-        stored = 255 - stored  # OpenCV has already inverted 8-bit MinIsWhite, but not 16-bit
-    if stored.ndim == 3:
-        stored = stored[:, :, 2::-1] if stored.shape[2] >= 3 else stored[:, :, 0]
-    return stored, photometric
-
-
-def _refuse_truncated(data: bytes, path: Path) -> None:
-    """Refuse cut files, whose missing part some decoders fill with grey without a word."""
-    cut = False
-    if data[:3] == b"\xff\xd8\xff":
-        scan = data.rfind(b"\xff\xda")
-        cut = scan < 0 or data.find(b"\xff\xd9", scan) < 0
-    elif data[:8] == b"\x89PNG\r\n\x1a\n":
-        cut = data.rfind(b"IEND") < 0
-    if cut:
-        raise ImageError(f"{path}: truncated, the end of the image is missing; copy or download it again")
-
-
-_TIFF_MAGIC = {b"II*\x00": ("<", False), b"MM\x00*": (">", False), b"II+\x00": ("<", True), b"MM\x00+": (">", True)}
-_TIFF_PHOTOMETRIC = 262
-
-
-def _tiff_header(data: bytes, path: Path) -> tuple[bool, bool]:
-    """Whether white is the lowest value, and whether more pages follow."""
-    order, big = _TIFF_MAGIC[data[:4]]
-    try:
-        (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-        (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
-        first, width = start + (8 if big else 2), (20 if big else 12)
-        min_is_white = False
-        for index in range(entries):
-            offset = first + index * width
-            (tag,) = struct.unpack_from(order + "H", data, offset)
-            if tag == _TIFF_PHOTOMETRIC:
-                (value,) = struct.unpack_from(order + "H", data, offset + (12 if big else 8))
-                min_is_white = value == 0
-        (following,) = struct.unpack_from(order + ("Q" if big else "I"), data, first + entries * width)
-    except struct.error:
-        raise ImageError(f"{path}: TIFF with a damaged header; copy or export it again") from None
-    return min_is_white, following != 0
-
-
-def _load_npy(data: bytes, path: Path) -> AnyArray:
-    try:
-        stored = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ImageError(f"{path}: damaged NPY file ({' '.join(str(error).split())}); save it again") from None
-    if stored.ndim == 3 and stored.shape[2] == 1:
-        stored = stored[:, :, 0]
-    if stored.ndim != 2 and not (stored.ndim == 3 and stored.shape[2] == 3):
-        raise ImageError(f"{path}: array of shape {stored.shape}; expected (H, W), or (H, W, 3) for RGB")
-    return stored
+def _jsrt(data: bytes, path: Path) -> FloatArray:
+    expected = 2 * JSRT_SIDE * JSRT_SIDE
+    if len(data) != expected:
+        raise ImageError(
+            f"{path}: raw file of {len(data)} bytes; expected the {expected} of a JSRT film"
+            f" ({JSRT_SIDE} x {JSRT_SIDE}, 16 bit, no header), so save other films as PNG"
+        )
+    stored = np.frombuffer(data, dtype=">u2").reshape(JSRT_SIDE, JSRT_SIDE)
+    if stored.max() > 4095:
+        raise ImageError(f"{path}: raw values up to {stored.max()}; JSRT films hold big-endian values from 0 to 4095")
+    return np.subtract(1.0, stored / np.float32(4095), dtype=np.float32)
 
 
 def _scale(stored: AnyArray, path: Path) -> tuple[FloatArray, int]:

@@ -5,45 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import apply_windowing
-from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from dicom_files import RAMP, encapsulated, recompress, write_dicom, write_jpeg_dicom, write_lossless_jpeg_dicom
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
+from pydicom.uid import (
+    JPEG2000,
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 import patchcxr.io.dicom as dicom_module
 from patchcxr.errors import ImageError, MissingExtraError
 from patchcxr.io.dicom import apply_window
 from patchcxr.io.radiograph import read_radiograph
-
-RAMP = np.arange(40 * 50).reshape(40, 50)
-
-
-def write_dicom(
-    path, stored=RAMP, bits=12, photometric="MONOCHROME2", signed=False, syntax=ExplicitVRLittleEndian, **tags
-):
-    """Write a CR image; ``tags`` are added as they are, None removes."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.Modality = "CR"
-    dataset.Rows, dataset.Columns = stored.shape[:2]
-    dataset.SamplesPerPixel = 3 if stored.ndim == 3 else 1
-    if stored.ndim == 3:
-        dataset.PlanarConfiguration = 0
-    dataset.PhotometricInterpretation = photometric
-    dataset.BitsAllocated = 8 if bits <= 8 else 16
-    dataset.BitsStored, dataset.HighBit = bits, bits - 1
-    dataset.PixelRepresentation = int(signed)
-    kind = ("i" if signed else "u") + str(dataset.BitsAllocated // 8)
-    dataset.add_new("PixelData", "OB" if bits <= 8 else "OW", stored.astype(f"<{kind}").tobytes())
-    for name, value in tags.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def test_without_a_window_the_stored_bits_span_the_range(tmp_path):
@@ -181,27 +164,174 @@ def test_unusable_dicom_files_are_refused_with_the_reason(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def compressed(path, syntax):
-    dataset = pydicom.dcmread(write_dicom(path))
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.PixelData = pydicom.encaps.encapsulate([b"\0" * 8])
-    dataset["PixelData"].VR = "OB"
-    dataset.save_as(path, enforce_file_format=True)
-    return path
-
-
 def test_a_missing_decoder_names_the_extra_that_brings_it(tmp_path, monkeypatch):
     class NoDecoder:
         is_available = False
 
     monkeypatch.setattr(dicom_module, "get_decoder", lambda syntax: NoDecoder())
     with pytest.raises(MissingExtraError, match=r"patchcxr\[dicom\]"):
-        read_radiograph(compressed(tmp_path / "film.dcm", JPEG2000Lossless))
+        read_radiograph(encapsulated(write_dicom(tmp_path / "film.dcm"), bytes(8), JPEG2000Lossless))
 
 
 def test_a_video_is_refused(tmp_path):
     with pytest.raises(ImageError, match="still image"):
-        read_radiograph(compressed(tmp_path / "film.dcm", MPEG2MPML))
+        read_radiograph(encapsulated(write_dicom(tmp_path / "film.dcm"), bytes(8), MPEG2MPML))
+
+
+def both_ways(path):
+    """Ours, and pydicom's pixels after its modality and VOI transforms, mapped to [0, 1] and upright."""
+    dataset = pydicom.dcmread(path)
+    values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
+    bits = dataset.VOILUTSequence[0].LUTDescriptor[2] if "VOILUTSequence" in dataset else dataset.BitsStored
+    expected = values / (2.0**bits - 1)
+    return read_radiograph(path), 1 - expected if dataset.PhotometricInterpretation == "MONOCHROME1" else expected
+
+
+WINDOW = {"WindowCenter": 1000, "WindowWidth": 1500}
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_every_plain_encoding_agrees_with_pydicom(tmp_path, syntax, photometric):
+    path = write_dicom(tmp_path / "film.dcm", syntax=syntax, photometric=photometric, **WINDOW)
+    ours, theirs = both_ways(path)
+    np.testing.assert_allclose(ours.pixels, theirs, atol=1e-6)
+    window = np.clip((RAMP - 999.5) / 1499 + 0.5, 0, 1)
+    np.testing.assert_allclose(ours.pixels, 1 - window if photometric == "MONOCHROME1" else window, atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+@pytest.mark.parametrize(("bits", "signed"), [(8, 0), (10, 0), (12, 0), (12, 1), (16, 0), (16, 1)])
+def test_every_lossless_compression_gives_the_pixels_back(tmp_path, syntax, bits, signed):
+    stored = np.linspace(0, 2**bits - 1, 2000).astype(np.int64).reshape(40, 50) - signed * 2 ** (bits - 1)
+    plain = read_radiograph(write_dicom(tmp_path / "plain.dcm", stored, bits=bits, signed=signed))
+    path = recompress(write_dicom(tmp_path / "packed.dcm", stored, bits=bits, signed=signed), syntax)
+    np.testing.assert_array_equal(read_radiograph(path).pixels, plain.pixels)
+    np.testing.assert_allclose(plain.pixels, np.linspace(0, 1, 2000).reshape(40, 50), atol=1.01 / 2**bits)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_lossless_jpeg_gives_the_pixels_back(tmp_path, rng, syntax, bits):
+    stored = rng.integers(0, 2**bits, (40, 50))
+    read = read_radiograph(write_lossless_jpeg_dicom(tmp_path / "film.dcm", stored, bits=bits, syntax=syntax))
+    np.testing.assert_allclose(read.pixels, stored / (2**bits - 1), atol=1e-6)
+
+
+def test_lossy_jpeg_2000_is_close(tmp_path):
+    path = recompress(write_dicom(tmp_path / "film.dcm"), JPEG2000, j2k_cr=[5])
+    np.testing.assert_allclose(read_radiograph(path).pixels, RAMP / 4095, atol=0.02)
+
+
+def test_baseline_jpeg_agrees_with_pydicom_in_grey_and_is_close_in_colour(tmp_path):
+    grey = np.linspace(0, 255, 2000).round().reshape(40, 50)
+    ours, theirs = both_ways(write_jpeg_dicom(tmp_path / "grey.dcm", grey))
+    np.testing.assert_allclose(ours.pixels, theirs, atol=1e-6)
+    np.testing.assert_allclose(ours.pixels, grey / 255, atol=0.02)
+    colour = np.dstack([grey, grey[:, ::-1], grey[::-1]])
+    read = read_radiograph(write_jpeg_dicom(tmp_path / "colour.dcm", colour, photometric="YBR_FULL_422"))
+    np.testing.assert_allclose(read.pixels, colour @ [0.299, 0.587, 0.114] / 255, atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "image_dfl.dcm"])
+def test_files_of_other_makers_agree_with_pydicom(name):
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"this pydicom ships no {name}")
+    dataset = pydicom.dcmread(path)
+    stored = dataset.pixel_array.astype(float)
+    ours = read_radiograph(path).pixels
+    if "WindowCenter" not in dataset:
+        low = -(2.0 ** (dataset.BitsStored - 1)) if dataset.PixelRepresentation else 0
+        np.testing.assert_allclose(ours, (stored - low) / (2.0**dataset.BitsStored - 1), atol=1e-6)
+    else:
+        centre, width = float(dataset.WindowCenter), float(dataset.WindowWidth)
+        expected = np.clip((stored - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_a_file_without_preamble_or_meta_information_is_read(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm", syntax=ImplicitVRLittleEndian)
+    dataset = pydicom.dcmread(path)
+    for name, explicit in (("implicit", False), ("explicit.dcm", True)):
+        bare = Dataset()
+        bare.update(dataset)
+        bare.save_as(tmp_path / name, implicit_vr=not explicit, little_endian=True)
+        assert (tmp_path / name).read_bytes()[128:132] != b"DICM"
+        np.testing.assert_allclose(read_radiograph(tmp_path / name).pixels, RAMP / 4095, rtol=1e-6)
+
+
+def test_tags_that_are_commonly_left_out_are_not_needed(tmp_path):
+    stored = RAMP % 256
+    absent = dict.fromkeys(("PhotometricInterpretation", "PixelRepresentation", "HighBit", "SamplesPerPixel"))
+    read = read_radiograph(write_dicom(tmp_path / "film.dcm", stored, bits=8, BitsStored=None, **absent))
+    assert (read.bit_depth, read.photometric) == (8, "MONOCHROME2")
+    np.testing.assert_allclose(read.pixels, stored / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_pixels_in_the_upper_bits_are_read_by_high_bit(tmp_path, signed):
+    stored = RAMP - 1000 * signed
+    path = write_dicom(tmp_path / "film.dcm", stored * 16, bits=16, signed=signed, BitsStored=12, HighBit=15)
+    np.testing.assert_allclose(read_radiograph(path).pixels, (stored + 2048 * signed) / 4095, atol=1e-6)
+
+
+def test_overlays_in_unused_bits_are_cut_off(tmp_path, rng):
+    overlay = rng.integers(0, 2, RAMP.shape) << 15
+    path = write_dicom(tmp_path / "film.dcm", RAMP | overlay, bits=16, BitsStored=12, HighBit=11)
+    np.testing.assert_allclose(read_radiograph(path).pixels, RAMP / 4095, atol=1e-6)
+
+
+def test_bytes_after_the_only_frame_are_no_second_frame(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm", np.vstack([RAMP, RAMP[::-1], RAMP]), Rows=40)
+    np.testing.assert_allclose(read_radiograph(path).pixels, RAMP / 4095, rtol=1e-6)
+
+
+def test_a_lut_is_read_in_the_byte_order_of_its_file(tmp_path):
+    item = Dataset()
+    item.LUTDescriptor = [2000, 0, 12]
+    item.add_new("LUTData", "US", (np.arange(2000) * 2).tolist())
+    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian):
+        path = write_dicom(tmp_path / "film.dcm", syntax=syntax, VOILUTSequence=[item])
+        np.testing.assert_allclose(read_radiograph(path).pixels, RAMP * 2 / 4095, atol=1e-6)
+
+
+def test_a_frame_that_is_larger_than_the_header_says_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    path = write_jpeg_dicom(tmp_path / "film.dcm", np.zeros((400, 500)))
+    dataset = pydicom.dcmread(path)
+    dataset.Rows, dataset.Columns = 40, 50
+    dataset.save_as(path)
+    monkeypatch.setattr(dicom_module, "pixel_array", lambda *args, **options: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match=r"40 x 50 pixels but the compressed frame 400 x 500"):
+        read_radiograph(path)
+
+
+def test_a_deflated_file_inflates_no_further_than_the_limit(tmp_path, monkeypatch):
+    path = write_dicom(tmp_path / "film.dcm", np.zeros((1000, 1000)), syntax=DeflatedExplicitVRLittleEndian)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setenv("PATCHCXR_MAX_FILE_BYTES", "1000000")
+    with pytest.raises(ImageError, match="inflates to more than the limit of 1000000"):
+        read_radiograph(path)
+
+
+def test_no_error_tells_who_the_patient_is(tmp_path):
+    tags = {"PatientName": "SECRET^NAME", "PatientID": "SECRET", "WindowCenter": 10, "WindowWidth": 0}
+    with pytest.raises(ImageError) as caught:
+        read_radiograph(write_dicom(tmp_path / "film.dcm", **tags))
+    assert "SECRET" not in str(caught.value)
+    read = read_radiograph(write_dicom(tmp_path / "film.dcm", PatientName="SECRET^NAME", PatientID="SECRET"))
+    assert "SECRET" not in repr(read)
+
+
+@pytest.mark.real
+def test_real_films_agree_with_pydicom(real_data):
+    films = sorted((real_data / "dicom").glob("*.dcm"))
+    assert len(films) == 5
+    for path in films:
+        ours, theirs = both_ways(path)
+        np.testing.assert_allclose(ours.pixels, theirs, atol=1e-4)
 
 
 @pytest.mark.real

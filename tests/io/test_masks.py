@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from patchcxr.errors import MaskError
 from patchcxr.io.masks import EMPTY_MASK, read_mask, write_mask
@@ -42,6 +44,40 @@ def test_sixteen_bit_colour_and_numpy_masks_are_read(tmp_path):
         tmp_path / "mask.npy",
     ):
         np.testing.assert_array_equal(read_mask(path), RIGHT)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".bmp", ".tif"])
+def test_palette_masks_are_read_by_their_colours(tmp_path, suffix):
+    for name, inside in (("white", [255, 255, 255]), ("red", [128, 0, 0])):
+        image = Image.fromarray(RIGHT.astype(np.uint8)).convert("P")
+        image.putpalette([0, 0, 0, *inside])
+        image.save(tmp_path / f"{name}{suffix}")
+        np.testing.assert_array_equal(read_mask(tmp_path / f"{name}{suffix}"), RIGHT)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_in_a_tiff_whose_zero_is_white_is_inverted(tmp_path, dtype):
+    stored = np.where(RIGHT, 0, np.iinfo(dtype).max).astype(dtype)
+    tifffile.imwrite(tmp_path / "mask.tif", stored, photometric="miniswhite")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif"), RIGHT)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".npy"])
+def test_a_mask_of_one_pixel_is_read(tmp_path, suffix, inside):
+    path = tmp_path / f"mask{suffix}"
+    if suffix == ".npy":
+        np.save(path, np.full((1, 1), inside))
+    else:
+        Image.new("1", (1, 1), inside).save(path)
+    assert read_mask(path, (1, 1)).tolist() == [[inside]]
+
+
+def test_the_mask_that_is_read_may_be_changed(tmp_path):
+    np.save(tmp_path / "mask.npy", RIGHT)
+    mask = read_mask(tmp_path / "mask.npy")
+    mask[:] = True
+    assert mask.all()
 
 
 def test_compression_artefacts_near_black_are_outside(tmp_path):
