@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
+from pathlib import Path
+
 import pandas as pd
 import pytest
-from scipy import ndimage
 
+from patchcxr.data import sources
 from patchcxr.data.cohort import MASK_COLUMNS, check_cohort_files, merge_cohorts
 from patchcxr.data.labels import CANONICAL_LABELS, relabel
-from patchcxr.data.sources import SOURCES, build_source
+from patchcxr.data.sources import SOURCES, build_source, facts
+from patchcxr.data.sources._layout import finish
 from patchcxr.data.splits import split_by_patient
-from patchcxr.errors import CohortError, LabelError
+from patchcxr.errors import CohortError
 from patchcxr.io.masks import read_mask
 from patchcxr.io.radiograph import read_radiograph
 
@@ -23,93 +24,56 @@ def touch(root, *names):
         (root / name).touch()
 
 
-def test_jsrt_maps_conditions_and_leaves_unknown_ages_empty(tmp_path):
-    (tmp_path / "clinical.csv").write_text(
-        "File,Sex,Age,Condition\nJPCLN001.png,M,53,nodule lung cancer \nJPCNN002.png,F,0,non-nodule\n"
-    )
-    touch(tmp_path, "images/JPCLN001.jpg", "images/JPCNN002.jpg", "masks/heart/JPCLN001.png")
-    table = build_source("jsrt", tmp_path)
-    assert table["study"].tolist() == ["jsrt-JPCLN001", "jsrt-JPCNN002"]
-    assert table["label"].tolist() == ["nodule", "normal"]
-    assert table["age_years"].isna().tolist() == [False, True]
-    assert table["heart_mask"].tolist() == [str(tmp_path / "masks/heart/JPCLN001.png"), pd.NA]
-    assert table["condition"][0] == "nodule lung cancer"
-
-
-COHEN = "patientid,offset,sex,age,finding,view,filename,license,radiologist_masks\n"
-
-
-def test_cohen_gives_masks_drops_laterals_and_keeps_patients(tmp_path):
-    (tmp_path / "metadata.csv").write_text(
-        COHEN + "4,0,F,52,COVID-19,PA,a.jpg,CC,1\n4,5,F,52,COVID-19,L,b.jpg,CC,\n"
-        "5,,,,No Finding,AP,c.jpeg,,1\n6,3,M,60,SARS,AP Supine,d.jpg,,\n7,1,M,1,Streptococcus,PA,e.jpg,,1\n"
-    )
-    touch(tmp_path, *[f"images/{name}.jpg" for name in "abcde"], "masks/lungs_v7/a.png", "masks/lungs_v7/d.png")
-    touch(tmp_path, *[f"masks/{name}/{stem}.png" for name in ("right_lung", "left_lung") for stem in "ac"])
-    touch(tmp_path, "masks/right_lung/e.png", "masks/ground_glass/a.png", "masks/consolidation/a.png")
-    table = build_source("cohen", tmp_path).set_index("study")
-    masks = tmp_path / "masks"
-    assert table.index.tolist() == ["cohen-a", "cohen-c", "cohen-d", "cohen-e"]
-    assert table["label"].tolist() == ["covid19", "normal", "viral", "bacterial"]
-    assert table["days"].tolist()[::2] == [0, 3]
-    assert table.loc["cohen-a", "infection_mask"] == f"{masks}/ground_glass/a.png|{masks}/consolidation/a.png"
-    assert table.loc["cohen-a", "lung_mask"] == f"{masks}/lungs_v7/a.png"
-    assert table.loc["cohen-c", "infection_mask"] == "(empty)"
-    assert table.loc["cohen-c", "lung_mask"] == f"{masks}/right_lung/c.png|{masks}/left_lung/c.png"
-    assert table.loc["cohen-d", ["right_lung_mask", "left_lung_mask", "infection_mask"]].isna().all()
-    assert table.loc["cohen-d", "lung_mask"] == f"{masks}/lungs_v7/d.png"
-    assert table.loc["cohen-e", "left_lung_mask"] == "(empty)"
-    assert table.loc["cohen-e", "lung_mask"] == f"{masks}/right_lung/e.png"
-    assert table["heart_mask"].isna().all()
-    assert table["image"].str.startswith(str(tmp_path)).all()
-
-
-def test_a_finding_that_cohen_does_not_know_is_refused(tmp_path):
-    (tmp_path / "metadata.csv").write_text(COHEN + "4,0,F,52,Influenza,PA,a.jpg,CC,\n")
-    touch(tmp_path, "images/a.jpg")
-    with pytest.raises(LabelError, match="Influenza"):
-        build_source("cohen", tmp_path)
-
-
-def test_nih_keeps_patients_and_findings(tmp_path):
-    (tmp_path / "labels.csv").write_text(
-        "filename,patient_id,label,finding_labels,age,sex,view\n"
-        "00000007_000.jpg,7,normal,No Finding,45,M,AP\n00000007_001.jpg,7,pneumonia,Edema|Pneumonia,46,M,PA\n"
-    )
-    touch(tmp_path, "images/00000007_000.jpg", "images/00000007_001.jpg")
-    table = build_source("nih", tmp_path)
-    assert table["patient"].tolist() == ["nih-7", "nih-7"]
-    assert table["finding_labels"].tolist() == ["No Finding", "Edema|Pneumonia"]
-    assert relabel(table, "four_class")["label"].tolist() == ["normal"]
-
-
-def test_tb_groups_copies_of_a_film_as_one_patient(tmp_path, rng):
-    (tmp_path / "images").mkdir()
-    films = [np.clip(ndimage.gaussian_filter(rng.random((64, 64)), 4) * 255, 0, 255).astype(np.uint8) for _ in range(2)]
-    for name, pixels in (("a", films[0]), ("b", films[1]), ("c", films[0] // 2)):
-        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), pixels)
-    (tmp_path / "labels.csv").write_text("filename,label\na.png,normal\nb.png,tuberculosis\nc.png,normal\n")
-    table = build_source("tb", tmp_path)
-    assert table["patient"].tolist() == ["tb-a", "tb-b", "tb-a"]
-
-
 def test_folders_in_another_layout_are_refused(tmp_path):
-    for name in SOURCES:
+    for name in ("jsrt", "cohen", "nih", "tb"):
         with pytest.raises(CohortError, match="no such file"):
             build_source(name, tmp_path)
     (tmp_path / "labels.csv").write_text("filename\na.png\n")
     with pytest.raises(CohortError, match="column 'label' is missing"):
         build_source("tb", tmp_path)
     (tmp_path / "labels.csv").write_text("filename,label\na.png,normal\n")
-    with pytest.raises(CohortError, match=r"1 images of the table are missing, such as a.png"):
+    with pytest.raises(CohortError, match=r"none of the 1 images of tb is there"):
         build_source("tb", tmp_path)
-    with pytest.raises(CohortError, match="jsrt, cohen, nih, tb"):
-        build_source("kermany", tmp_path)
+    with pytest.raises(CohortError, match="no such folder"):
+        build_source("tb", tmp_path / "absent")
+    with pytest.raises(CohortError, match=r"source is 'jsrt2'; expected one of .*jsrt"):
+        build_source("jsrt2", tmp_path)
+
+
+def test_rows_whose_image_is_missing_are_skipped_and_named(tmp_path):
+    (tmp_path / "labels.csv").write_text(
+        "filename,patient_id,label,finding_labels,age,sex,view\n"
+        "1_000.jpg,1,normal,No Finding,45,M,AP\n2_000.jpg,2,normal,No Finding,46,M,PA\n"
+    )
+    touch(tmp_path, "images/2_000.jpg")
+    cohort, skipped = build_source("nih", tmp_path)
+    assert cohort["study"].tolist() == ["nih-2_000"]
+    assert cohort["patient_id_known"].tolist() == ["yes"]
+    assert skipped.to_numpy().tolist() == [["1_000", f"no such image in {tmp_path / 'images'}"]]
+
+
+def test_a_study_stands_in_for_a_patient_who_is_not_known():
+    table = pd.DataFrame({"study": ["a", "b"], "patient": [pd.NA, "7"], "image": ["a.png", "b.png"]})
+    cohort, _ = finish(table, "set", Path("images"))
+    assert cohort["patient"].tolist() == ["set-a", "set-7"]
+    assert cohort["patient_id_known"].tolist() == ["no", "yes"]
+    cohort, _ = finish(table.drop(columns="patient"), "set", Path("images"))
+    assert cohort["patient"].tolist() == ["set-a", "set-b"]
+
+
+def test_every_module_of_the_folder_is_registered_and_states_its_facts():
+    folder = Path(sources.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    assert modules == set(SOURCES)
+    assert list(SOURCES) == sorted(SOURCES)
+    for name in SOURCES:
+        for part in ("Films:", "Classes:", "Masks:", "Layout:", "Licence:", "Citation:", "Traps:"):
+            assert part in facts(name), (name, part)
 
 
 @pytest.fixture(scope="module")
 def real_cohorts(real_data):
-    return {name: build_source(name, real_data / name) for name in SOURCES}
+    return {name: build_source(name, real_data / name).cohort for name in ("jsrt", "cohen", "nih", "tb")}
 
 
 @pytest.mark.real

@@ -39,8 +39,18 @@ SOURCES: Final = (
 """Names of the data sets, and of their modules; a new one takes one module and one line here."""
 
 
-def build_source(name: str, root: str | Path) -> Imported:
+def build_source(name: str, root: str | Path, masks_dir: str | Path | None = None) -> Imported:
     """Cohort of a public data set from its folder, and what of it could not be used.
+
+    Parameters
+    ----------
+    name
+        One of :data:`SOURCES`.
+    root
+        Folder of the data set; nothing is written there.
+    masks_dir
+        Where masks are drawn for the data sets that give outlines, or masks
+        of another size than their films.
 
     Raises
     ------
@@ -52,7 +62,8 @@ def build_source(name: str, root: str | Path) -> Imported:
     module = _module(name)
     if not root.is_dir():
         raise CohortError(f"{root}: no such folder; give the folder of {title(name)}")
-    imported: Imported = module.build(root)
+    takes_masks = "masks_dir" in inspect.signature(module.build).parameters
+    imported: Imported = module.build(root, masks_dir=masks_dir) if takes_masks else module.build(root)
     return imported
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import pandas as pd
 from patchcxr.data.cohort import complete_columns, validate_cohort
 from patchcxr.errors import CohortError, LabelError
 from patchcxr.io.folders import files_below
+from patchcxr.io.radiograph import IMAGE_SUFFIXES
 from patchcxr.types import BoolArray
 
 
@@ -54,7 +56,7 @@ def read_metadata(path: Path, columns: Sequence[str], text: Sequence[str], **opt
     options = {"encoding": "utf-8-sig", "encoding_errors": "replace", "low_memory": False, **options}
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), **options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise CohortError(f"{path}: cannot be parsed ({' '.join(str(error).split())}); download it again") from None
     absent = [column for column in columns if column not in table]
     if absent:
@@ -65,13 +67,13 @@ def read_metadata(path: Path, columns: Sequence[str], text: Sequence[str], **opt
 def files_by_stem(folder: Path, recursive: bool = False) -> dict[str, str]:
     """Absolute paths of the files of a folder by name without suffix; empty where there is no folder.
 
-    Of two files of one name, in subfolders or with other suffixes, the first by path counts.
+    Of several files of one name an image counts before others, and then the first by path.
     """
     if not folder.is_dir():
         return {}
     found = files_below(folder) if recursive else sorted(folder.absolute().iterdir())
     files: dict[str, str] = {}
-    for path in found:
+    for path in sorted(found, key=lambda path: path.suffix.lower() not in IMAGE_SUFFIXES):
         if not path.name.startswith("."):
             files.setdefault(path.stem, str(path))
     return files

@@ -1,0 +1,155 @@
+"""Boxes round findings: what a reader drew instead of a mask.
+
+The ``boxes`` column of a cohort holds a *field*: boxes joined by ``|``, each
+``top,left,height,width`` in pixels of the image file, with ``:finding`` after
+it where the reader named one. ``(empty)`` says that a reader looked and found
+nothing; an empty cell means that nobody looked. The origin is the outer corner
+of the top left pixel, so a box of the whole film of H rows and W columns is
+``0,0,H,W``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from patchcxr.errors import CohortError
+from patchcxr.io.masks import EMPTY_MASK, MASK_SEPARATOR
+from patchcxr.types import BoolArray
+
+_FORM = f"expected top,left,height,width[:finding] joined by {MASK_SEPARATOR!r}, or {EMPTY_MASK!r}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on a film, in pixels of its image file.
+
+    Attributes
+    ----------
+    top, left
+        Distance of its upper and left edge from those of the film; a box may stick out of the film.
+    height, width
+        Its size, above 0.
+    finding
+        What it surrounds; ``None`` where the reader named nothing.
+    """
+
+    top: float
+    left: float
+    height: float
+    width: float
+    finding: str | None = None
+
+    def __post_init__(self) -> None:
+        sides = (self.top, self.left, self.height, self.width)
+        if not all(map(math.isfinite, sides)) or min(self.height, self.width) <= 0:
+            raise CohortError(f"box has top, left, height, width {sides}; expected numbers, height and width above 0")
+        if self.finding is not None and (MASK_SEPARATOR in self.finding or self.finding != self.finding.strip(": \n")):
+            raise CohortError(f"box has the finding {self.finding!r}; expected text without {MASK_SEPARATOR!r} and ':'")
+        if self.finding == "":
+            raise CohortError("box has an empty finding; leave it None")
+
+
+def parse_boxes(field: str) -> list[Box]:
+    """Boxes that a cell of the ``boxes`` column holds; none for ``(empty)``.
+
+    Raises
+    ------
+    CohortError
+        If the text is malformed; the message shows it.
+
+    Examples
+    --------
+    >>> parse_boxes("410.5,200,80,120:Infiltrate")
+    [Box(top=410.5, left=200.0, height=80.0, width=120.0, finding='Infiltrate')]
+    >>> parse_boxes("(empty)")
+    []
+    """
+    text = str(field).strip()
+    return [] if text == EMPTY_MASK else [_parse_one(part, text) for part in text.split(MASK_SEPARATOR)]
+
+
+def format_boxes(boxes: Iterable[Box]) -> str:
+    """Text of boxes for the ``boxes`` column; ``(empty)`` for none.
+
+    >>> format_boxes([Box(410.5, 200, 80, 120, "Infiltrate"), Box(0, 0, 5, 5)])
+    '410.5,200,80,120:Infiltrate|0,0,5,5'
+    """
+    return MASK_SEPARATOR.join(_format_one(box) for box in boxes) or EMPTY_MASK
+
+
+def boxes_mask(boxes: Iterable[Box], shape: tuple[int, int]) -> BoolArray:
+    """Union of boxes as a mask: the pixels whose centre lies within one of them.
+
+    Parameters
+    ----------
+    boxes
+        What lies outside the film is cut off.
+    shape
+        (rows, columns) of the film.
+
+    Returns
+    -------
+    bool, shape (H, W).
+
+    Examples
+    --------
+    >>> boxes_mask([Box(top=0.6, left=1, height=1, width=2)], (3, 4)).astype(int)
+    array([[0, 0, 0, 0],
+           [0, 1, 1, 0],
+           [0, 0, 0, 0]])
+    """
+    mask: BoolArray = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        mask[_centres(box.top, box.height), _centres(box.left, box.width)] = True
+    return mask
+
+
+def boxes_by_film(
+    film: pd.Series,
+    top: pd.Series,
+    left: pd.Series,
+    height: pd.Series,
+    width: pd.Series,
+    finding: pd.Series | None = None,
+) -> dict[str, str]:
+    """Field of every film from a table with one box a row; the boxes of a film keep their order.
+
+    Raises
+    ------
+    CohortError
+        If a row is not a box; the message names its film.
+    """
+    sides = [pd.to_numeric(side, errors="coerce").tolist() for side in (top, left, height, width)]
+    names = [None] * len(film) if finding is None else finding.astype(object).where(finding.notna(), None).tolist()
+    found: dict[str, list[Box]] = {}
+    for name, a, b, c, d, label in zip(film, *sides, names, strict=True):
+        try:
+            found.setdefault(str(name), []).append(Box(a, b, c, d, label))
+        except CohortError as error:
+            raise CohortError(f"film {name}: {error}; correct the row of the table of boxes") from None
+    return {name: format_boxes(boxes) for name, boxes in found.items()}
+
+
+def _parse_one(part: str, text: str) -> Box:
+    numbers, colon, finding = part.partition(":")
+    try:
+        top, left, height, width = map(float, numbers.split(","))
+        return Box(top, left, height, width, finding.strip() if colon else None)
+    except ValueError as error:
+        reason = f" ({error})" if isinstance(error, CohortError) else ""
+        raise CohortError(f"boxes are {text!r}{reason}; {_FORM}") from None
+
+
+def _format_one(box: Box) -> str:
+    sides = ",".join(repr(float(side)).removesuffix(".0") for side in (box.top, box.left, box.height, box.width))
+    return sides if box.finding is None else f"{sides}:{box.finding}"
+
+
+def _centres(start: float, length: float) -> slice:
+    # Pixel i has its centre at i + 0.5 and belongs to [start, start + length).
+    return slice(max(math.ceil(start - 0.5), 0), max(math.ceil(start + length - 0.5), 0))
