@@ -19,52 +19,69 @@ left_lung_mask     ``|``, ``(empty)`` where a reader found none, or an empty cel
 heart_mask         nobody looked; ``lung_mask`` holds both lungs
 lung_mask
 infection_mask
+boxes              boxes round findings, joined by ``|``: ``top,left,height,width`` in pixels
+                   of the image file, with ``:finding`` after it if it has a name;
+                   ``(empty)`` where a reader found none, an empty cell where nobody looked
 licence            licence of the film
 ================== =====================================================================
 
 In memory, text columns have pandas' ``string`` type with ``pd.NA`` for an
 empty cell, ``age_years`` and ``days`` are float64 with NaN, ``fold`` is Int64.
+Cells are what they say: a formula stays text and is not computed.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from patchcxr.data.splits import SPLITS, check_patients
+from patchcxr.data.faults import SHOWN, Fault, refuse
+from patchcxr.data.fields import FILE_COLUMNS, MASK_COLUMNS, check_cohort_files, check_inside, resolve_field
+from patchcxr.data.splits import SPLITS, check_leaks
+from patchcxr.data.tabular import EMPTY, read_file
 from patchcxr.errors import CohortError, require_extra
 from patchcxr.io.atomic import write_bytes_atomically
-from patchcxr.io.masks import EMPTY_MASK, MASK_SEPARATOR, mask_paths
 
 REQUIRED_COLUMNS: Final = ("study", "patient", "image")
-MASK_COLUMNS: Final = ("right_lung_mask", "left_lung_mask", "heart_mask", "lung_mask", "infection_mask")
 COLUMNS: Final = (
     *REQUIRED_COLUMNS,
     *("label", "view", "age_years", "sex", "source", "split", "fold", "days"),
     *MASK_COLUMNS,
-    "licence",
+    *("boxes", "licence"),
 )
 _NUMBERS: Final = ("age_years", "days")
-_EMPTY: Final = ("", "NA", "N/A", "<NA>", "NaN", "nan", "None", "none", "null", "NULL")
-_SHOWN: Final = 5
+_IDS: Final = ("study", "patient")
+_LARGEST_FOLD: Final = 1_000_000
 
 
-def read_cohort(path: str | Path, check_files: bool = True, root: str | Path | None = None) -> pd.DataFrame:
+def read_cohort(
+    path: str | Path,
+    check_files: bool = True,
+    root: str | Path | None = None,
+    inside: str | Path | None = None,
+    allow_leaks: bool | str = False,
+) -> pd.DataFrame:
     """Read and validate a cohort table.
 
     Parameters
     ----------
     path
-        A ``.csv`` (UTF-8, comma) or ``.parquet`` file.
+        A ``.csv`` or ``.parquet`` file, see :func:`patchcxr.data.tabular.read_file`.
     check_files
         Whether every image and mask that the table names must exist.
     root
         Folder that relative paths start from; the table's own by default.
+    inside
+        Folder that every image and mask must be in once links are followed,
+        for servers that read tables of others. ``~`` and variables are then
+        taken as they are written. By default files may be anywhere.
+    allow_leaks
+        ``"patients may be on both sides"`` accepts a patient in two splits,
+        as an audit must.
 
     Returns
     -------
@@ -76,76 +93,60 @@ def read_cohort(path: str | Path, check_files: bool = True, root: str | Path | N
     Raises
     ------
     CohortError
-        If the file is missing or cannot be parsed, or the table is not valid
-        (see :func:`validate_cohort`), or files are missing.
+        If the file is missing or cannot be parsed, the table is not valid
+        (see :func:`validate_cohort`), or files are missing or not ``inside``.
     MissingExtraError
         For Parquet without pyarrow.
     """
     path = Path(path)
     table = complete_columns(read_table(path), where=str(path))
     base = Path(root) if root is not None else path.resolve().parent
-    for column in ("image", *MASK_COLUMNS):
-        table[column] = table[column].map(lambda field: resolve_field(field, base), na_action="ignore").astype("string")
-    validate_cohort(table, where=str(path))
+    for column in FILE_COLUMNS:
+        fields = table[column].map(lambda field: resolve_field(field, base, inside is None), na_action="ignore")
+        table[column] = fields.astype("string")
+    validate_cohort(table, where=str(path), allow_leaks=allow_leaks)
+    if inside is not None:
+        check_inside(table, inside, where=str(path))
     if check_files:
         check_cohort_files(table, where=str(path))
     return table
 
 
-def write_cohort(table: pd.DataFrame, path: str | Path) -> None:
+def write_cohort(table: pd.DataFrame, path: str | Path, allow_leaks: bool | str = False) -> None:
     """Write a cohort to ``.csv`` or ``.parquet``, atomically; paths are written as they are.
 
     Raises
     ------
     CohortError
-        If the table is not valid or the suffix is another.
+        If the table is not valid (see :func:`validate_cohort`), the suffix is
+        another, or the file cannot be written.
     """
     path = Path(path)
     table = complete_columns(table, where=str(path))
-    validate_cohort(table, where=str(path))
-    if path.suffix.lower() == ".csv":
-        write_bytes_atomically(path, table.to_csv(index=False).encode("utf-8"))
-    elif path.suffix.lower() == ".parquet":
-        require_extra("pyarrow", "parquet")
-        write_bytes_atomically(path, table.to_parquet(index=False))
-    else:
+    validate_cohort(table, where=str(path), allow_leaks=allow_leaks)
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise CohortError(f"{path}: cohort tables are .csv or .parquet; got the suffix {path.suffix!r}")
+    try:
+        if path.suffix.lower() == ".csv":
+            data = table.to_csv(index=False).encode("utf-8")
+        else:
+            require_extra("pyarrow", "parquet")
+            data = table.to_parquet(index=False)
+        write_bytes_atomically(path, data)
+    except (OSError, ValueError, TypeError) as error:
+        raise CohortError(
+            f"{path}: cannot be written ({' '.join(str(error).split())}); correct the path or the cell"
+        ) from None
 
 
 def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a CSV or Parquet file; cohort columns that are text, and those in ``text``, stay text (ids keep zeros)."""
-    path = Path(path)
-    try:
-        if path.suffix.lower() == ".csv":
-            header = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-            if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-                raise CohortError(f"{path}: columns are not separated by commas; save it as comma-separated CSV")
-            ids = {"study", "patient", *text}
-            missing = {column: [""] if column in ids else list(_EMPTY) for column in header}
-            as_text = [column for column in header if column in COLUMNS or column in ids]
-            table = pd.read_csv(
-                path,
-                encoding="utf-8-sig",
-                dtype=dict.fromkeys(as_text, "string"),
-                keep_default_na=False,
-                na_values=missing,
-                low_memory=False,
-            )
-            if not isinstance(table.index, pd.RangeIndex):
-                raise CohortError(f"{path}: rows have more cells than the header; quote the cells that hold commas")
-            return table
-        if path.suffix.lower() == ".parquet":
-            require_extra("pyarrow", "parquet")
-            return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise CohortError(f"{path}: no such cohort table; give the path of a .csv or .parquet file") from None
-    except pd.errors.EmptyDataError:
-        raise CohortError(f"{path}: cohort table is empty; expected a header and one row a study") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, CohortError):
-            raise
-        raise CohortError(f"{path}: cannot be parsed ({' '.join(str(error).split())}); correct the file") from None
-    raise CohortError(f"{path}: cohort tables are .csv or .parquet; got the suffix {path.suffix!r}")
+    """Read a CSV or Parquet file; cohort columns, and those in ``text``, stay text (ids keep zeros).
+
+    See :func:`patchcxr.data.tabular.read_file`; the words for an empty cell
+    are ids like others in ``study``, ``patient`` and the columns of ``text``.
+    """
+    ids = {*_IDS, *text}
+    return read_file(path, text={*COLUMNS, *ids}, ids=ids)
 
 
 def complete_columns(table: pd.DataFrame, where: str = "cohort") -> pd.DataFrame:
@@ -162,43 +163,56 @@ def complete_columns(table: pd.DataFrame, where: str = "cohort") -> pd.DataFrame
             f"{where}: column {absent[0]!r} is missing; got {', '.join(map(str, table.columns))};"
             f" expected at least {', '.join(REQUIRED_COLUMNS)}"
         )
+    double = table.columns[table.columns.duplicated()]
+    if len(double):
+        raise CohortError(f"{where}: column {str(double[0])!r} occurs twice; rename or remove one of them")
     made = pd.DataFrame(index=pd.RangeIndex(len(table)))
     for column in COLUMNS:
         if column not in table:
             made[column] = pd.Series(pd.NA, index=made.index, dtype="string")
         else:
             made[column] = table[column].astype(object).where(table[column].notna(), pd.NA).to_numpy()
+            _check_plain(made[column], table, column, where)
         if column in (*_NUMBERS, "fold"):
             made[column] = _as_number(made[column], table, column, where)
         else:
             text = made[column].astype("string").str.strip()
-            text = text.mask(text.isin(_EMPTY if column not in ("study", "patient") else [""]))
-            made[column] = text.astype("string")
+            made[column] = text.mask(text.isin(EMPTY if column not in _IDS else [""])).astype("string")
     extra = [column for column in table.columns if column not in COLUMNS]
     return pd.concat([made, table[extra].set_axis(made.index)], axis=1)
 
 
+def _check_plain(values: pd.Series, table: pd.DataFrame, column: str, where: str) -> None:
+    if isinstance(table[column].dtype, pd.StringDtype):
+        return
+    cells = values.to_numpy(dtype=object)
+    odd = [isinstance(cell, bytes) or not (pd.api.types.is_scalar(cell) or isinstance(cell, Path)) for cell in cells]
+    remedy = "expected text or a number"
+    refuse(table, [Fault(row, column, cells[row], remedy) for row in np.flatnonzero(odd).tolist()], where)
+
+
 def _as_number(values: pd.Series, table: pd.DataFrame, column: str, where: str) -> pd.Series:
-    values = values.mask(values.isin(_EMPTY))
-    numbers = pd.to_numeric(values, errors="coerce").astype("Float64").astype("float64")
-    bad = numbers.isna() & values.notna()
+    values = values.mask(values.isin(EMPTY))
+    # Numbers beyond the range of a float are read as infinite.
+    text = values.astype("string").str.strip()
+    numbers = pd.to_numeric(text, errors="coerce").astype("Float64").astype("float64")
+    bad = ~np.isfinite(numbers) & values.notna()
     if column == "fold":
-        bad |= numbers.notna() & ((numbers % 1 != 0) | (numbers < 0))
-    if bad.any():
-        number = "a whole number from 0" if column == "fold" else "a number"
-        remedy = f"expected {number} or an empty cell"
-        faults = [_fault(table, row, column, values.iloc[row], remedy) for row in np.flatnonzero(bad)]
-        raise CohortError(_join(where, faults))
+        bad |= numbers.notna() & ((numbers % 1 != 0) | (numbers < 0) | (numbers > _LARGEST_FOLD))
+    number = f"a whole number from 0 to {_LARGEST_FOLD}" if column == "fold" else "a number"
+    remedy = f"expected {number} or an empty cell"
+    cells = values.to_numpy(dtype=object)
+    refuse(table, [Fault(row, column, cells[row], remedy) for row in np.flatnonzero(bad).tolist()], where)
     return numbers.astype("Int64") if column == "fold" else numbers
 
 
-def validate_cohort(table: pd.DataFrame, where: str = "cohort") -> None:
+def validate_cohort(table: pd.DataFrame, where: str = "cohort", allow_leaks: bool | str = False) -> None:
     """Check a cohort table; every fault names its row, column, value and remedy.
 
     Required columns must be filled, ``study`` unique, ages within 0 to 120
     years, sexes M, F or O, and splits train, validation or test with no
-    patient in two of them. Whether files exist is for
-    :func:`check_cohort_files`.
+    patient in two of them, unless ``allow_leaks`` says ``"patients may be on
+    both sides"``. Whether files exist is for :func:`check_cohort_files`.
 
     Raises
     ------
@@ -212,108 +226,141 @@ def validate_cohort(table: pd.DataFrame, where: str = "cohort") -> None:
         raise CohortError(f"{where}: column {absent[0]!r} is missing; expected {', '.join(REQUIRED_COLUMNS)}")
     if table.empty:
         raise CohortError(f"{where}: no rows; expected one row a study")
-    faults = list(_faults(table))
-    if faults:
-        raise CohortError(_join(where, faults))
+    refuse(table, list(_faults(table)), where)
     if "split" in table:
-        check_patients(table, "split", where=where)
+        check_leaks(table, "split", allow_leaks=allow_leaks, where=where)
 
 
-def _faults(table: pd.DataFrame) -> Iterator[str]:
+def _faults(table: pd.DataFrame) -> Iterator[Fault]:
     for column in REQUIRED_COLUMNS:
-        for row in np.flatnonzero(table[column].isna()):
-            yield _fault(table, row, column, "", f"fill in the {column}")
-    first: dict[str, int] = {}
-    for number, study in enumerate(table["study"]):
-        if not pd.isna(study) and first.setdefault(study, number) != number:
-            remedy = f"already used in row {first[study] + 1}; give each study its own id"
-            yield _fault(table, number, "study", study, remedy)
+        for row in np.flatnonzero(table[column].isna()).tolist():
+            yield Fault(row, column, "", f"fill in the {column}")
+    study = table["study"].reset_index(drop=True)
+    first = study[~study.duplicated()].reset_index().set_index("study")["index"]
+    for row in np.flatnonzero(study.duplicated() & study.notna()).tolist():
+        remedy = f"already used in row {first[study[row]] + 1}; give each study its own id"
+        yield Fault(row, "study", study[row], remedy)
     rules: list[tuple[str, Callable[[pd.Series], pd.Series], str]] = [
         ("age_years", lambda value: ~value.between(0, 120), "expected 0 to 120 years or an empty cell"),
         ("sex", lambda value: ~value.isin(["M", "F", "O"]), "expected M, F, O or an empty cell"),
         ("split", lambda value: ~value.isin(SPLITS), f"expected {', '.join(SPLITS)} or an empty cell"),
     ]
+    for column in FILE_COLUMNS:
+        rules.append((column, lambda value: value.astype("string").str.contains("\0", regex=False), "remove the NUL"))
     for column, is_wrong, expected in rules:
         if column in table:
             wrong = is_wrong(table[column]).fillna(False).astype(bool) & table[column].notna()
-            for row in np.flatnonzero(wrong):
-                yield _fault(table, row, column, table[column].iloc[row], expected)
+            cells = table[column].to_numpy(dtype=object)
+            for row in np.flatnonzero(wrong).tolist():
+                yield Fault(row, column, cells[row], expected)
 
 
-def check_cohort_files(table: pd.DataFrame, where: str = "cohort") -> None:
-    """Check that every image and mask file exists.
-
-    Raises
-    ------
-    CohortError
-        With up to five of the missing files, their rows and columns, and the
-        count of the others.
-    """
-    folders: dict[str, frozenset[str]] = {}
-
-    def exists(path: Path) -> bool:
-        folder = str(path.parent)
-        if folder not in folders:
-            folders[folder] = frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()
-        return path.name in folders[folder]
-
-    faults = []
-    for column in ("image", *MASK_COLUMNS):
-        for row, field in enumerate(table.get(column, ())):
-            if not pd.isna(field):
-                paths = [Path(field)] if column == "image" else mask_paths(field)
-                faults += [
-                    _fault(table, row, column, str(path), "no such file; correct the path or remove the row")
-                    for path in paths
-                    if not exists(path)
-                ]
-    if faults:
-        raise CohortError(_join(where, faults, what="missing files"))
-
-
-def merge_cohorts(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def merge_cohorts(tables: Iterable[pd.DataFrame], prefix_ids: bool = False) -> pd.DataFrame:
     """Stack cohorts from several sources into one.
 
+    Parameters
+    ----------
+    tables
+        Cohorts.
+    prefix_ids
+        Put the source and a hyphen in front of every study and patient id
+        that does not begin with them.
+
     Raises
     ------
     CohortError
-        If a study occurs twice, or two sources use the same patient id (the
-        films of two people would be taken for one person's).
+        If a study or an image file occurs twice, two sources use the same
+        patient id (the films of two people would be taken for one person's),
+        or ids shall have the source in front and a source is empty.
     """
     tables = [complete_columns(table) for table in tables]
     if not tables:
         raise CohortError("no cohort to merge; give at least one table")
     text = [table.astype(dict.fromkeys(_text_columns(table), "string")) for table in tables]
     merged = pd.concat(text, ignore_index=True)
+    if prefix_ids:
+        unnamed = np.flatnonzero(merged["source"].isna()).tolist()
+        remedy = "fill it in, to put it in front of the ids"
+        refuse(merged, [Fault(row, "source", "", remedy) for row in unnamed], "merged cohort")
+        for column in _IDS:
+            prefix = merged["source"] + "-"
+            has = [str(one).startswith(start) for one, start in zip(merged[column], prefix, strict=True)]
+            merged[column] = merged[column].where(pd.Series(has, index=merged.index), prefix + merged[column])
     validate_cohort(merged, where="merged cohort")
+    first = merged.drop_duplicates("image").set_index("image")["study"]
+    faults = [
+        Fault(row, "image", image, f"is the image of study {str(first[image])!r} too; leave one of them out")
+        for row, image in merged["image"][merged["image"].duplicated()].items()
+    ]
+    refuse(merged, faults, "merged cohort", what="images that occur twice")
     sources = merged.groupby("patient")["source"].nunique()
     shared = sorted(sources[sources > 1].index)
     if shared:
         raise CohortError(
-            f"merged cohort: {len(shared)} patient ids occur in two sources, such as {', '.join(shared[:_SHOWN])};"
-            " put the name of the source in front of each id"
+            f"merged cohort: {len(shared)} patient ids occur in two sources, such as {', '.join(shared[:SHOWN])};"
+            " put the name of the source in front of each id (prefix_ids)"
         )
     return merged
 
 
+def summarize(table: pd.DataFrame) -> pd.DataFrame:
+    """Films, patients and masks by source and label; ``(none)`` stands for an empty cell.
+
+    Returns
+    -------
+    One row a source and label, sorted, then one with ``(all)`` for the whole.
+
+    ==================================== ===============================================
+    source, label
+    films, patients
+    age_median_years, age_min_years,     over patients of known age, each with the
+    age_max_years                        median of the ages at the films
+    women_share                          of patients of known sex, from 0 to 1
+    views                                such as ``PA 12, AP 3``, most frequent first
+    lung_masks                           films with ``lung_mask``, or both sides
+    heart_masks, infection_masks, boxes  films with them; ``(empty)`` counts, for
+                                         somebody looked
+    ==================================== ===============================================
+
+    Examples
+    --------
+    >>> films = pd.DataFrame({"study": ["1", "2"], "patient": ["a", "a"], "image": ["1.png", "2.png"]})
+    >>> summarize(films.assign(source="x", view="PA"))[["source", "films", "patients", "views"]].values.tolist()
+    [['x', 2, 1, 'PA 2'], ['(all)', 2, 1, 'PA 2']]
+    """
+    table = complete_columns(table)
+    rows = pd.DataFrame(
+        {
+            **{column: table[column].fillna("(none)") for column in ("source", "label", "view")},
+            **{column: table[column] for column in ("patient", "age_years", "sex")},
+            "lung_masks": table["lung_mask"].notna()
+            | (table["right_lung_mask"].notna() & table["left_lung_mask"].notna()),
+            "heart_masks": table["heart_mask"].notna(),
+            "infection_masks": table["infection_mask"].notna(),
+            "boxes": table["boxes"].notna(),
+        }
+    )
+    groups = [(*names, group) for names, group in rows.groupby(["source", "label"])]
+    return pd.DataFrame([_summary(*group) for group in [*groups, ("(all)", "(all)", rows)]])
+
+
+def _summary(source: str, label: str, rows: pd.DataFrame) -> dict[str, object]:
+    patients = rows.groupby("patient").agg(age=("age_years", "median"), sex=("sex", "first"))
+    age, sex = patients["age"], patients["sex"].dropna()
+    views = sorted(rows["view"].value_counts().items(), key=lambda pair: (-pair[1], pair[0]))
+    return {
+        "source": source,
+        "label": label,
+        "films": len(rows),
+        "patients": len(patients),
+        "age_median_years": float(age.median()),
+        "age_min_years": float(age.min()),
+        "age_max_years": float(age.max()),
+        "women_share": float((sex == "F").mean()) if len(sex) else float("nan"),
+        "views": ", ".join(f"{view} {count}" for view, count in views),
+        **{name: int(rows[name].sum()) for name in ("lung_masks", "heart_masks", "infection_masks", "boxes")},
+    }
+
+
 def _text_columns(table: pd.DataFrame) -> list[str]:
     return [column for column in COLUMNS if column not in (*_NUMBERS, "fold")]
-
-
-def resolve_field(field: str, root: Path) -> str:
-    """Absolute paths of an image or mask field; relative ones start from ``root``."""
-    if field.strip() == EMPTY_MASK:
-        return EMPTY_MASK
-    parts = [os.path.expanduser(os.path.expandvars(part.strip())) for part in field.split(MASK_SEPARATOR)]
-    return MASK_SEPARATOR.join(os.path.normpath(os.path.join(os.path.abspath(root), part)) for part in parts if part)
-
-
-def _fault(table: pd.DataFrame, row: Any, column: str, value: object, remedy: str) -> str:
-    study = table["study"].iloc[row]
-    named = "without study id" if pd.isna(study) else f"study {str(study)!r}"
-    return f"row {row + 1} ({named}): column {column!r} has {str(value)!r}; {remedy}"
-
-
-def _join(where: str, faults: list[str], what: str = "faults") -> str:
-    more = f"; and {len(faults) - _SHOWN} more {what}" if len(faults) > _SHOWN else ""
-    return f"{where}: " + "; ".join(faults[:_SHOWN]) + more

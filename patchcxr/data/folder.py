@@ -1,16 +1,23 @@
-"""A cohort from a folder of images, with or without a table beside it."""
+"""A cohort from a folder of images, with or without a table beside it.
+
+Study ids come from file names. Where those carry names or numbers of
+patients, the cohort carries them too: rename the files first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from patchcxr.data.cohort import complete_columns, read_table, resolve_field, validate_cohort
-from patchcxr.errors import CohortError
-from patchcxr.io.dicom import is_dicom
-from patchcxr.io.radiograph import IMAGE_SUFFIXES
+from patchcxr.errors import CohortError, ImageError
+from patchcxr.io.dicom_facts import DicomFacts, DicomIdentity, read_dicom_header
+from patchcxr.io.dicom_file import is_dicom
+from patchcxr.io.folders import files_below
+from patchcxr.io.radiograph import DICOM_SUFFIXES, IMAGE_SUFFIXES
 
 
 def cohort_from_folder(
@@ -18,19 +25,34 @@ def cohort_from_folder(
     csv_path: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     source: str | None = None,
+    facts: bool = True,
+    identifiers: bool = False,
 ) -> pd.DataFrame:
     """Build a cohort from a folder of images and, where there is one, a CSV.
 
     Without a CSV every image of the folder and its subfolders (by suffix;
-    files without a suffix if they are DICOM) is a study: its id is the file's
-    name without suffix (with its subfolder where the name alone occurs
-    twice), the patient is the study, and all else is empty.
+    files without a suffix, or with a number as in UIDs, if they are DICOM) is
+    a study: its id is the file's name without suffix (with its subfolder
+    where the name alone occurs twice), the patient is the study, and all else
+    is empty. Linked folders are entered, each once.
 
     With a CSV every row is a study. ``columns`` maps the names of
     :data:`patchcxr.data.cohort.COLUMNS` to those of the CSV; other columns are
     kept under their own names. The image column holds file names, with or
     without suffix, relative to the folder. ``study`` defaults to the image's
     name without suffix, and ``patient`` to the study.
+
+    Headers of DICOM films then fill what is empty in ``view``, ``age_years``
+    and ``sex``, and ``patient`` where the CSV has no such column: films with
+    one PatientID get one pseudonym, ``<source>-p0001`` and so on in the order
+    of the rows. A film whose header cannot be read stays a row; reading it
+    says why. Where any header was read the table also has
+
+    - ``patient_id_known``: ``yes`` where the CSV or the header names the
+      patient, ``no`` where the study stands in,
+    - ``row_spacing_mm`` and ``column_spacing_mm``,
+    - ``days_since_first_film`` of the patient, from the dates of study; the
+      dates themselves are not kept.
 
     Parameters
     ----------
@@ -42,6 +64,10 @@ def cohort_from_folder(
         For example ``{"image": "filename", "label": "finding", "age_years": "age"}``.
     source
         Written into ``source``; the name of the folder by default.
+    facts
+        Whether the headers of DICOM films are read.
+    identifiers
+        Whether ``patient`` becomes the PatientID of the header as it is, not a pseudonym.
 
     Raises
     ------
@@ -61,21 +87,26 @@ def cohort_from_folder(
     if "source" not in table:
         table["source"] = source or images_dir.name
     where = str(csv_path or images_dir)
+    named = "patient" in table
+    if not named:
+        table["patient"] = table["study"]
     table = complete_columns(table, where=where)
+    if facts:
+        table = _with_headers(table, named, identifiers)
     validate_cohort(table, where=where)
     return table
 
 
 def _from_files(images_dir: Path) -> pd.DataFrame:
-    paths = [path for path in sorted(images_dir.rglob("*")) if path.is_file() and _is_image(path)]
+    paths = [path for path in files_below(images_dir) if _is_image(path)]
     if not paths:
         raise CohortError(
             f"{images_dir}: no image in this folder or below; expected files that end in {', '.join(IMAGE_SUFFIXES)}"
         )
-    stems = pd.Series([path.stem for path in paths])
-    relative = [path.relative_to(images_dir).with_suffix("").as_posix() for path in paths]
+    stems = pd.Series([_stem(path) for path in paths])
+    relative = [path.relative_to(images_dir).with_name(_stem(path)).as_posix() for path in paths]
     study = stems.mask(stems.duplicated(keep=False), pd.Series(relative))
-    return pd.DataFrame({"study": study, "patient": study, "image": [str(path) for path in paths]})
+    return pd.DataFrame({"study": study, "image": [str(path) for path in paths]})
 
 
 def _from_table(images_dir: Path, csv_path: Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -104,9 +135,7 @@ def _from_table(images_dir: Path, csv_path: Path, columns: dict[str, str]) -> pd
     names = table["image"].astype("string").str.strip()
     table["image"] = names.map(_ImageFinder(images_dir), na_action="ignore").astype("string")
     if "study" not in table:
-        table["study"] = names.map(lambda name: Path(name).stem, na_action="ignore").astype("string")
-    if "patient" not in table:
-        table["patient"] = table["study"]
+        table["study"] = names.map(lambda name: _stem(Path(name)), na_action="ignore").astype("string")
     return table
 
 
@@ -116,9 +145,9 @@ class _ImageFinder:
     def __init__(self, images_dir: Path) -> None:
         self.root = images_dir
         self.by_stem: dict[str, list[Path]] = {}
-        for path in sorted(images_dir.rglob("*")):
-            if path.is_file() and _is_image(path):
-                self.by_stem.setdefault(path.stem, []).append(path)
+        for path in files_below(images_dir):
+            if _is_image(path):
+                self.by_stem.setdefault(_stem(path), []).append(path)
 
     def __call__(self, name: str) -> str:
         exact = Path(resolve_field(name, self.root))
@@ -129,10 +158,60 @@ class _ImageFinder:
         return str(found[0]) if len(found) == 1 else str(exact)
 
 
+def _with_headers(table: pd.DataFrame, named: bool, identifiers: bool) -> pd.DataFrame:
+    """Fill a complete table from the headers of its DICOM films; ``named`` says that ``patient`` is to stay."""
+    headers = [_header(Path(image)) for image in table["image"].fillna("")]
+    if not any(headers):
+        return table
+    facts = [header[0] if header else DicomFacts() for header in headers]
+    identities = [header[1] if header else DicomIdentity() for header in headers]
+    table = table.copy()
+    for column in ("view", "sex"):
+        said = pd.Series([getattr(fact, column) for fact in facts], index=table.index, dtype="string")
+        table[column] = table[column].fillna(said)
+    ages = pd.Series([fact.age_years for fact in facts], index=table.index, dtype=float)
+    table["age_years"] = table["age_years"].fillna(ages)
+    ids = pd.Series([identity.patient_id for identity in identities], index=table.index, dtype="string")
+    known = table["patient"].notna() if named else ids.notna()
+    if not named:
+        numbers = pd.Series(pd.factorize(ids)[0] + 1, index=table.index).astype(str).str.zfill(4)
+        names = ids if identifiers else (table["source"].fillna("film") + "-p" + numbers).astype("string")
+        table["patient"] = names.where(known, table["study"]).astype("string")
+    table["patient_id_known"] = known.map({True: "yes", False: "no"}).astype("string")
+    spacing = np.array([fact.pixel_spacing_mm or (np.nan, np.nan) for fact in facts])
+    table["row_spacing_mm"], table["column_spacing_mm"] = spacing[:, 0], spacing[:, 1]
+    days = pd.Series([identity.date.toordinal() if identity.date else np.nan for identity in identities], table.index)
+    table["days_since_first_film"] = (days - days.groupby(table["patient"]).transform("min")).where(known)
+    return table
+
+
+def _header(path: Path) -> tuple[DicomFacts, DicomIdentity] | None:
+    """Header of a DICOM film; ``None`` for films of other kinds and for headers that cannot be read."""
+    if not _may_be_dicom(path):
+        return None
+    try:
+        return read_dicom_header(path)
+    except ImageError:
+        return None
+
+
+def _stem(path: Path) -> str:
+    """Name without its suffix; the last number of a UID is none."""
+    return path.name if path.suffix[1:].isdigit() else path.stem
+
+
 def _is_image(path: Path) -> bool:
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    return path.suffix.lower() in IMAGE_SUFFIXES or _may_be_dicom(path)
+
+
+def _may_be_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its suffix or, without one or with a number for one, by its first bytes."""
+    if path.suffix.lower() in DICOM_SUFFIXES:
         return True
-    if path.suffix:
+    if path.suffix and not path.suffix[1:].isdigit():
         return False
-    with path.open("rb") as file:
-        return is_dicom(file.read(132))
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False

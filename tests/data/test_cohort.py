@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from patchcxr.data.cohort import (
     complete_columns,
     merge_cohorts,
     read_cohort,
+    summarize,
     validate_cohort,
     write_cohort,
 )
@@ -165,17 +167,19 @@ def test_files_that_are_no_cohort_are_refused_with_the_reason(tmp_path):
     write_csv(tmp_path, "1,2", header="study,patient", name="column.csv")
     write_csv(tmp_path, "1,2,a,b.png", header="study,patient,image", name="shifted.csv")
     write_csv(tmp_path, "1,2,a", "1,2,a,b", header="study,patient,image", name="ragged.csv")
+    write_csv(tmp_path, "1,2", header="study,patient,image", name="short.csv")
     reasons = {
         "absent.csv": "no such cohort table",
         "empty.csv": "cohort table is empty",
-        "latin.csv": "cannot be parsed",
+        "latin.csv": r"line 2 is not UTF-8 \(byte 0xfc\); save the table as UTF-8",
         "junk.parquet": "cannot be parsed",
-        "folder.csv": "cannot be parsed",
+        "folder.csv": "is a folder",
         "semicolon.csv": "not separated by commas",
         "header.csv": "no rows",
         "column.csv": "column 'image' is missing",
-        "shifted.csv": "more cells than the header",
-        "ragged.csv": "cannot be parsed",
+        "shifted.csv": r"line 2 has more cells than the header \(4, not 3\)",
+        "ragged.csv": r"line 3 has more cells than the header \(4, not 3\)",
+        "short.csv": r"line 2 has fewer cells than the header \(2, not 3\)",
         "cohort.xlsx": "suffix '.xlsx'",
     }
     for name, reason in reasons.items():
@@ -187,10 +191,113 @@ def test_files_that_are_no_cohort_are_refused_with_the_reason(tmp_path):
         write_cohort(small(), tmp_path / "cohort.xlsx")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_marked_encodings_and_all_line_ends_are_read(tmp_path, encoding, ending):
     path = tmp_path / "excel.csv"
-    path.write_text(f"{HEADER}\n1,1,a.png,,,,,,\n", encoding="utf-8-sig")
-    assert read_cohort(path, check_files=False)["study"].tolist() == ["1"]
+    text = ending.join([HEADER, "1,Müller,a.png,,,,,,", "2,Łoś,b.png,,,,,,", ""])
+    path.write_bytes(text.encode(encoding))
+    table = read_cohort(path, check_files=False)
+    assert table["study"].tolist() == ["1", "2"]
+    assert table["patient"].tolist() == ["Müller", "Łoś"]
+
+
+def test_a_leaking_table_is_read_and_written_only_when_told_so_in_so_many_words(tmp_path):
+    words = "patients may be on both sides"
+    table = small(split=["train", "test", "test"])
+    with pytest.raises(SplitError, match=words):
+        write_cohort(table, tmp_path / "cohort.csv")
+    write_cohort(table, tmp_path / "cohort.csv", allow_leaks=words)
+    with pytest.raises(SplitError, match="p1"):
+        read_cohort(tmp_path / "cohort.csv", check_files=False)
+    with pytest.raises(SplitError, match="allow_leaks is True"):
+        read_cohort(tmp_path / "cohort.csv", check_files=False, allow_leaks=True)
+    again = read_cohort(tmp_path / "cohort.csv", check_files=False, allow_leaks=words)
+    assert again["split"].tolist() == ["train", "test", "test"]
+
+
+def test_a_folder_or_a_link_to_nothing_is_no_file(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "gone.png").symlink_to("nothing")
+    (tmp_path / "film.png").touch()
+    (tmp_path / "link.png").symlink_to("film.png")
+    names = ["folder.png", "loop.png", "gone.png", "film.png", "link.png"]
+    table = pd.DataFrame({"study": names, "patient": names, "image": [str(tmp_path / name) for name in names]})
+    with pytest.raises(CohortError, match=r"row 1 .*is a folder.*row 2 .*leads to no file.*row 3 ") as caught:
+        check_cohort_files(complete_columns(table))
+    assert "row 4" not in str(caught.value)
+    assert "row 5" not in str(caught.value)
+
+
+def outside_table(folder, image):
+    return write_csv(folder, f"1,1,{image},,,,,,", name="outside.csv")
+
+
+def test_files_must_be_inside_a_folder_if_asked(tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    (root / "films").mkdir(parents=True)
+    (tmp_path / "rootbeer").mkdir()
+    for path in (root / "films/a.png", tmp_path / "secret.png", tmp_path / "rootbeer/b.png"):
+        path.touch()
+    (root / "way_out").symlink_to(tmp_path)
+    (root / "way_out.png").symlink_to(tmp_path / "secret.png")
+    (root / "way_in.png").symlink_to(root / "films/a.png")
+    (root / "loop").symlink_to(root / "loop")
+    for image in ("films/a.png", "films/../films/a.png", "way_in.png", str(root / "films/a.png")):
+        assert read_cohort(outside_table(root, image), inside=root)["image"][0].endswith(".png")
+    for image in (
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "way_out/secret.png",
+        "way_out.png",
+        "../rootbeer/b.png",
+    ):
+        assert len(read_cohort(outside_table(root, image))) == 1
+        with pytest.raises(CohortError, match=r"row 1 .*'image'.* is not in .*/root; "):
+            read_cohort(outside_table(root, image), inside=root)
+    with pytest.raises(CohortError, match="no such file"):
+        read_cohort(outside_table(root, "loop/a.png"), inside=root)
+    monkeypatch.setenv("SECRET", "hidden")
+    for image in ("$SECRET.png", "~/a.png"):
+        with pytest.raises(CohortError, match="no such file") as caught:
+            read_cohort(outside_table(root, image), inside=root)
+        assert "hidden" not in str(caught.value)
+        assert str(Path.home()) + "/a.png" not in str(caught.value)
+
+
+def test_masks_too_must_be_inside_a_folder_if_asked(tmp_path):
+    path = write_csv(tmp_path, "1,1,a.png,,,,,,r.png|../l.png")
+    with pytest.raises(CohortError, match=r"'lung_mask' has '.*/l.png'; is not in"):
+        read_cohort(path, check_files=False, inside=tmp_path)
+
+
+def test_a_cell_that_is_no_text_and_no_number_is_refused():
+    for odd in (["a"], {"a": 1}, np.zeros(2), b"a"):
+        table = small(label="x").astype(object)
+        table.at[1, "label"] = odd
+        with pytest.raises(CohortError, match=r"row 2 \(study 's2'\): column 'label'.*expected text or a number"):
+            complete_columns(table)
+
+
+@pytest.mark.parametrize("number", ["1" * 400, "1e999", "-inf", "99999999999999999999", "0x10", "true"])
+def test_numbers_out_of_range_are_refused(number):
+    with pytest.raises(CohortError, match=r"row 1 .*column 'fold'"):
+        complete_columns(small(fold=[number, 1, 2]))
+    if "99" not in number:
+        with pytest.raises(CohortError, match=r"row 1 .*column 'days'"):
+            complete_columns(small(days=[number, 1, 2]))
+
+
+def test_huge_numbers_in_memory_are_refused_too():
+    with pytest.raises(CohortError, match="column 'age_years'"):
+        validate_cohort(complete_columns(small(age_years=[10**400, 1, 2])))
+
+
+def test_the_boxes_of_a_film_are_kept_as_text():
+    table = complete_columns(small(boxes=["1,2,3,4:Mass|5,6,7,8", "(empty)", None]))
+    assert table["boxes"].tolist() == ["1,2,3,4:Mass|5,6,7,8", "(empty)", pd.NA]
+    assert list(table.columns)[-2:] == ["boxes", "licence"]
 
 
 def test_parquet_without_its_package_names_the_extra(tmp_path, monkeypatch):
@@ -202,9 +309,13 @@ def test_parquet_without_its_package_names_the_extra(tmp_path, monkeypatch):
         write_cohort(small(), tmp_path / "cohort.parquet")
 
 
+OTHER_IMAGES = ["4.png", "5.png", "6.png"]
+
+
 def test_cohorts_are_merged_with_all_their_columns():
     one = small(source="one", finding=["x", "y", "z"])
-    two = small(source="two").assign(study=["t1", "t2", "t3"], patient=["q1", "q1", "q2"], age_years=50)
+    ids = {"study": ["t1", "t2", "t3"], "patient": ["q1", "q1", "q2"]}
+    two = small(source="two", image=OTHER_IMAGES).assign(**ids, age_years=50)
     merged = merge_cohorts([one, two])
     assert merged["study"].tolist() == ["s1", "s2", "s3", "t1", "t2", "t3"]
     assert merged["finding"].isna().tolist() == [False] * 3 + [True] * 3
@@ -214,10 +325,68 @@ def test_cohorts_are_merged_with_all_their_columns():
 def test_ids_that_two_sources_share_are_refused():
     with pytest.raises(CohortError, match=r"'s1'.*already used in row 1"):
         merge_cohorts([small(source="one"), small(source="two")])
+    two = small(source="two", image=OTHER_IMAGES, study=["a", "b", "c"])
     with pytest.raises(CohortError, match="2 patient ids occur in two sources, such as p1, p2"):
-        merge_cohorts([small(source="one"), small(source="two").assign(study=["a", "b", "c"])])
+        merge_cohorts([small(source="one"), two])
     with pytest.raises(CohortError, match="no cohort"):
         merge_cohorts([])
+
+
+def test_ids_may_get_their_source_in_front_but_only_once():
+    one = small(source="one", study=["one-s1", "s2", "s3"])
+    merged = merge_cohorts([one, small(source="two", image=OTHER_IMAGES)], prefix_ids=True)
+    assert merged["study"].tolist() == ["one-s1", "one-s2", "one-s3", "two-s1", "two-s2", "two-s3"]
+    assert merged["patient"].tolist() == ["one-p1", "one-p1", "one-p2", "two-p1", "two-p1", "two-p2"]
+    with pytest.raises(CohortError, match=r"row 1 .*column 'source'.*fill it in"):
+        merge_cohorts([small()], prefix_ids=True)
+
+
+def test_an_image_in_two_cohorts_is_refused_with_both_studies():
+    two = small(source="two", image=["2.png", "5.png", "6.png"])
+    with pytest.raises(CohortError, match=r"row 4 \(study 'two-s1'\).*is the image of study 'one-s2' too"):
+        merge_cohorts([small(source="one"), two], prefix_ids=True)
+
+
+def test_the_summary_counts_films_patients_and_masks():
+    table = pd.DataFrame(
+        {
+            "study": list("abcdef"),
+            "patient": ["p", "p", "q", "r", "s", "t"],
+            "image": [f"{name}.png" for name in "abcdef"],
+            "source": ["x", "x", "x", "x", "y", None],
+            "label": ["normal", "normal", "normal", "viral", "normal", None],
+            "view": ["AP", "PA", "PA", "PA", None, "PA"],
+            "age_years": [40, 44, 60, 30, None, 10],
+            "sex": ["F", None, "M", "F", None, "M"],
+            "lung_mask": [None, "(empty)", None, None, None, None],
+            "right_lung_mask": ["r.png", None, "r.png", None, None, None],
+            "left_lung_mask": ["l.png", None, None, None, None, None],
+            "heart_mask": ["h.png", None, None, None, None, None],
+            "infection_mask": [None, None, None, "(empty)", None, None],
+            "boxes": [None, None, "1,2,3,4", None, None, None],
+        }
+    )
+    made = summarize(table)
+    assert made[["source", "label"]].to_numpy().tolist() == [
+        ["(none)", "(none)"],
+        ["x", "normal"],
+        ["x", "viral"],
+        ["y", "normal"],
+        ["(all)", "(all)"],
+    ]
+    row = made.set_index(["source", "label"]).loc[("x", "normal")]
+    assert row[["films", "patients", "views"]].tolist() == [3, 2, "PA 2, AP 1"]
+    # patient p counts once, with the age 42: median of 42 and 60
+    assert row[["age_median_years", "age_min_years", "age_max_years"]].tolist() == [51, 42, 60]
+    assert row["women_share"] == 0.5
+    assert row[["lung_masks", "heart_masks", "infection_masks", "boxes"]].tolist() == [2, 1, 0, 1]
+    empty = made.set_index(["source", "label"]).loc[("y", "normal")]
+    assert np.isnan(empty["women_share"])
+    assert np.isnan(empty["age_median_years"])
+    assert empty["views"] == "(none) 1"
+    whole = made.iloc[-1]
+    assert whole[["films", "patients", "infection_masks"]].tolist() == [6, 5, 1]
+    assert made["films"].iloc[:-1].sum() == whole["films"]
 
 
 def test_writing_leaves_paths_as_they_are(tmp_path):
