@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 import patchcxr.data.duplicates as duplicates
-from patchcxr.data.duplicates import difference_hash, hash_films, near_duplicate_groups
+from patchcxr.data.duplicates import difference_hash, hash_films, near_duplicate_groups, near_pairs
 from patchcxr.errors import ImageError
 
 
@@ -43,14 +43,66 @@ def test_groups_are_joined_through_shared_members_and_numbered_in_order():
     assert near_duplicate_groups(hashes, maximum_distance=7).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_groups_agree_with_comparing_every_pair_also_across_blocks(rng, monkeypatch):
-    monkeypatch.setattr(duplicates, "_BLOCK", 7)
-    hashes = rng.random((40, 16)) > 0.5
-    groups = near_duplicate_groups(hashes, maximum_distance=2)
-    near = (hashes[:, None] != hashes[None]).sum(axis=-1) <= 2
+def every_pair(hashes, maximum_distance):
+    """Near pairs and groups by comparing every pair."""
+    distance = (hashes[:, None] != hashes[None]).sum(axis=-1)
+    near = distance <= maximum_distance
+    first, second = np.nonzero(np.triu(near, 1))
+    pairs = {(a, b): distance[a, b] for a, b in zip(first.tolist(), second.tolist(), strict=True)}
     while not np.array_equal(near, joined := (near.astype(int) @ near) > 0):
         near = joined
-    np.testing.assert_array_equal(groups[:, None] == groups[None], near)
+    return pairs, near
+
+
+@pytest.mark.parametrize(
+    ("bits", "count", "maximum_distance"),
+    [(256, 300, 0), (256, 300, 10), (256, 300, 31), (256, 200, 64), (64, 300, 5), (16, 300, 1), (16, 60, 2),
+     (12, 100, 3), (10, 20, 10), (7, 50, 0), (250, 1, 4), (256, 2, 256)],
+)  # fmt: skip
+def test_pairs_and_groups_are_those_of_comparing_every_pair(bits, count, maximum_distance, rng, monkeypatch):
+    monkeypatch.setattr(duplicates, "_BLOCK", 50)
+    hashes = rng.random((count, bits)) > 0.5
+    copies = hashes[: count // 2] ^ (rng.random((count // 2, bits)) < 0.9 * maximum_distance / bits)
+    hashes[count - count // 2 :] = copies
+    pairs, together = every_pair(hashes, maximum_distance)
+    found = {}
+    for first, second, distance in near_pairs(hashes, maximum_distance):
+        found.update(zip(zip(first.tolist(), second.tolist(), strict=True), distance.tolist(), strict=True))
+    assert found == pairs
+    groups = near_duplicate_groups(hashes, maximum_distance)
+    np.testing.assert_array_equal(groups[:, None] == groups[None], together)
+
+
+def test_pairs_beyond_the_certain_distance_are_found_at_least_as_often_as_documented(rng):
+    for distance, share in ((31, 1.0), (50, 0.96), (64, 0.65)):
+        hashes = rng.random((1000, 256)) > 0.5
+        copies = hashes.copy()
+        for copy in copies:
+            copy[rng.choice(256, distance, replace=False)] ^= True
+        pool = np.concatenate([hashes, copies])
+        found = set()
+        for first, second, apart in near_pairs(pool, 64, certain_distance=31):
+            own = (second == first + 1000) & (apart == distance)
+            found.update(first[own].tolist())
+        assert len(found) / 1000 >= share - 0.03
+
+
+def test_many_copies_of_one_film_are_one_group_without_comparing_all_of_them(rng, monkeypatch):
+    hashes = np.repeat(rng.random((3, 256)) > 0.5, 20_000, axis=0)
+    compared = []
+    measure = duplicates._distances
+    monkeypatch.setattr(duplicates, "_distances", lambda *a: compared.append(len(a[1])) or measure(*a))
+    assert np.bincount(near_duplicate_groups(hashes)).tolist() == [20_000] * 3
+    assert sum(compared) < 100
+
+
+def test_bits_are_counted_alike_without_numpys_own_function(rng, monkeypatch):
+    hashes = rng.random((50, 100)) > 0.5
+    packed, first, second = duplicates._packed(hashes), np.arange(49), np.arange(1, 50)
+    with_numpy = duplicates._distances(packed, first, second)
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    np.testing.assert_array_equal(duplicates._distances(packed, first, second), with_numpy)
+    np.testing.assert_array_equal(with_numpy, (hashes[:-1] != hashes[1:]).sum(axis=1))
 
 
 def test_no_films_make_no_groups():
