@@ -1,14 +1,20 @@
-"""``patchcxr cohort``: make a cohort table, or look at one."""
+"""``patchcxr cohort``: make a cohort table, look at it, audit it, split it."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from patchcxr.errors import ConfigError
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def _pairs(texts: list[str], option: str) -> dict[str, str]:
+
+def named_pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Values by name from ``NAME=VALUE`` arguments."""
     pairs = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -25,49 +31,141 @@ def synthetic(options: argparse.Namespace) -> int:
 
     out = Path(options.out)
     table = generate_cohort(out, configured(SyntheticConfig, options.set))
-    print(f"{len(table)} films of {table['patient'].nunique()} patients: {out / 'cohort.csv'}")
+    return _said(table, out / "cohort.csv")
+
+
+def sources(options: argparse.Namespace) -> int:
+    """Say which data sets can be imported, or state the facts of one."""
+    from patchcxr.data.sources import SOURCES, facts, title
+
+    if options.name is None:
+        for name in SOURCES:
+            print(f"{name:16} {title(name)}")
+    else:
+        print(facts(options.name))
     return 0
 
 
-def build(options: argparse.Namespace) -> int:
-    """Build a table from public data sets."""
-    from patchcxr.data.cohort import merge_cohorts, write_cohort
+def import_sources(options: argparse.Namespace) -> int:
+    """Import public data sets into one table, and list what of them could not be used."""
+    from patchcxr.data.cohort import merge_cohorts
     from patchcxr.data.sources import build_source
 
-    table = merge_cohorts([build_source(*pair).cohort for pair in _pairs(options.sources, "source").items()])
-    write_cohort(table, options.out)
-    print(f"{len(table)} films of {table['patient'].nunique()} patients: {options.out}")
-    return 0
+    folders = named_pairs(options.sources, "source")
+    found = {name: build_source(name, root, options.masks) for name, root in folders.items()}
+    table = merge_cohorts([imported.cohort for imported in found.values()])
+    skipped = [imported.skipped.assign(source=name) for name, imported in found.items()]
+    return _write(table, options.out, skipped)
 
 
 def folder(options: argparse.Namespace) -> int:
     """Build a table from a folder of films."""
-    from patchcxr.data.cohort import write_cohort
     from patchcxr.data.folder import cohort_from_folder
 
-    table = cohort_from_folder(options.images, options.csv, _pairs(options.column, "--column") or None)
-    write_cohort(table, options.out)
-    print(f"{len(table)} films of {table['patient'].nunique()} patients: {options.out}")
-    return 0
+    columns = named_pairs(options.column, "--column") or None
+    table = cohort_from_folder(
+        options.images, options.csv, columns, facts=not options.no_facts, identifiers=options.identifiers
+    )
+    return _write(table, options.out)
+
+
+def merge(options: argparse.Namespace) -> int:
+    """Stack several tables into one."""
+    from patchcxr.data.cohort import merge_cohorts, read_cohort
+
+    return _write(merge_cohorts([read_cohort(path, check_files=False) for path in options.cohorts]), options.out)
+
+
+def relabel(options: argparse.Namespace) -> int:
+    """Rewrite the labels by a scheme or a mapping file, and say how many films went where."""
+    from patchcxr.data.cohort import read_cohort
+    from patchcxr.data.labels import rewrite_labels
+
+    table, counts = rewrite_labels(read_cohort(options.cohort, check_files=False), options.by)
+    print(counts.to_string(index=False))
+    return _write(table, options.out)
+
+
+def split(options: argparse.Namespace) -> int:
+    """Split a table by patient and duplicate group, and say how even the split is."""
+    from patchcxr.cli.options import progress_bar
+    from patchcxr.data.audit.leaks import duplicate_groups
+    from patchcxr.data.cohort import read_cohort
+    from patchcxr.data.splits import make_split
+    from patchcxr.report.tables import write_table
+
+    table = read_cohort(options.cohort, check_files=False)
+    groups = None
+    if not options.no_duplicates:
+        with progress_bar("comparing films", len(table)) as progress:
+            groups = duplicate_groups(table, _cache(options), options.workers, progress)
+    made = make_split(table, options.scheme, options.seed, groups, options.allow_leaks or False)
+    print(made.balance.to_string(index=False))
+    for note in made.notes:
+        print(f"note: {note}", file=sys.stderr)
+    write_table(made.balance, Path(options.out).with_suffix("").with_name(Path(options.out).stem + "_balance"))
+    return _write(made.table, options.out)
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Audit a table: print the findings, write table and page, and fail from a severity on."""
+    from patchcxr.cli.options import configured, progress_bar
+    from patchcxr.data.audit import AuditConfig, audit_cohort, clean, read_for_audit
+    from patchcxr.report.audit_page import write_audit_page
+    from patchcxr.report.tables import write_table
+
+    out = Path(options.out)
+    table = read_for_audit(options.cohort)
+    with progress_bar("reading films", len(table)) as progress:
+        found = audit_cohort(table, configured(AuditConfig, options.set), _cache(options), options.workers, progress)
+    write_table(found.frame(), out / "findings")
+    write_audit_page(found, out / "audit.html")
+    for finding in found.findings:
+        print(f"{finding.severity:8}{finding.check}: {finding.message}")
+    if options.fix:
+        kept, dropped = clean(table, found)
+        write_table(dropped, out / "dropped")
+        _write(kept, out / "cohort.csv")
+        print(f"dropped {len(dropped)} of {len(table)} films; see {out / 'dropped.csv'}")
+    print(f"{len(found.findings)} findings: {out / 'audit.html'}")
+    return 1 if found.fails(options.fail_on) else 0
 
 
 def show(options: argparse.Namespace) -> int:
-    """Check a table and print what it holds."""
-    from patchcxr.data.cohort import read_cohort
-    from patchcxr.study.select import given
+    """Check a table, print what it holds, and draw films of it."""
+    from patchcxr.data.cohort import read_cohort, summarize
 
     table = read_cohort(options.cohort)
-    summary = (
-        table.assign(label=table["label"].fillna("(none)"), source=table["source"].fillna("(none)"))
-        .groupby(["source", "label"])
-        .agg(
-            films=("study", "size"),
-            patients=("patient", "nunique"),
-            lung_masks=("right_lung_mask", lambda s: int((given(s) | given(table.loc[s.index, "lung_mask"])).sum())),
-            heart_masks=("heart_mask", lambda s: int(given(s).sum())),
-            infection_masks=("infection_mask", lambda s: int(given(s).sum())),
-        )
-    )
-    print(summary.to_string())
+    print(summarize(table).to_string(index=False))
     print(f"\n{len(table)} films of {table['patient'].nunique()} patients; every file is there")
+    if options.picture:
+        from patchcxr.report.contact_sheet import contact_sheet
+
+        contact_sheet(table, options.picture)
+        print(f"picture: {options.picture}")
+    return 0
+
+
+def _cache(options: argparse.Namespace) -> Path | None:
+    return Path(options.cache) if options.cache else None
+
+
+def _write(table: pd.DataFrame, out: str | Path, skipped: list[pd.DataFrame] | None = None) -> int:
+    """Write a table, and beside it what was skipped where anything was."""
+    import pandas as pd
+
+    from patchcxr.data.cohort import write_cohort
+
+    out = Path(out)
+    write_cohort(table, out)
+    left = pd.concat(skipped, ignore_index=True) if skipped else pd.DataFrame()
+    if len(left):
+        path = out.with_name(f"{out.stem}_skipped.csv")
+        left.to_csv(path, index=False)
+        print(f"{len(left)} rows or files were skipped; see {path}", file=sys.stderr)
+    return _said(table, out)
+
+
+def _said(table: pd.DataFrame, out: Path) -> int:
+    print(f"{len(table)} films of {table['patient'].nunique()} patients: {out}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from patchcxr.cli.cohort import _pairs
+from patchcxr.cli.cohort import named_pairs
 from patchcxr.cli.options import configured, filled, finish, lungs_for, open_cohort, open_model, prepared
 from patchcxr.errors import CohortError, PatchCXRError
 from patchcxr.io.arrays import ArrayFolder
@@ -84,7 +84,7 @@ def intensity(options: argparse.Namespace) -> int:
 def saliency(options: argparse.Namespace) -> int:
     """Measure maps from folders of ``.npy`` files against the cohort's infection masks."""
     out, table = Path(options.out), open_cohort(options.cohort)
-    folders = {name: ArrayFolder(Path(root)) for name, root in _pairs(options.maps, "--maps").items()}
+    folders = {name: ArrayFolder(Path(root)) for name, root in named_pairs(options.maps, "--maps").items()}
     records, failures = [], []
     for row in table[given(table["infection_mask"])].to_dict("records"):
         study = str(row["study"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,3 +101,19 @@ def finish(failures: pd.DataFrame, out: Path, films: int, what: str) -> int:
     if failed:
         print(f"{failed} films failed; see {out / 'failures.csv'}", file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def progress_bar(text: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show on the terminal how far a command is; nothing is written where there is no terminal.
+
+    Yields a function that takes the number done and the total.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -80,14 +80,35 @@ def _ablation(commands: Any) -> None:
 
 
 def _cohort(commands: Any) -> None:
-    group = _command(commands, "cohort", "Make a cohort table, or look at one", None)
+    group = _command(commands, "cohort", "Make a cohort table, look at it, audit it, split it", None)
     actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _cohort_make(actions)
+    _cohort_use(actions)
+
+
+def _table(command: argparse.ArgumentParser) -> None:
+    _out(command, "the table to write (.csv or .parquet)")
+
+
+def _scan(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--cache", metavar="DIR", help="folder that keeps what was read of the films")
+    command.add_argument("--workers", type=int, default=0, help="processes that read films; 0 reads in this one")
+
+
+def _cohort_make(actions: Any) -> None:
     command = _command(actions, "synthetic", "Generate the synthetic cohort", "patchcxr.cli.cohort:synthetic")
     _out(command)
     _set(command, "synthetic cohort")
-    command = _command(actions, "build", "Build a table from public data sets", "patchcxr.cli.cohort:build")
+    command = _command(
+        actions, "sources", "Public data sets that can be imported, and their facts", "patchcxr.cli.cohort:sources"
+    )
+    command.add_argument("name", nargs="?", help="a data set, for its size, classes, licence, citation and traps")
+    command = _command(
+        actions, "import", "Import public data sets from their folders", "patchcxr.cli.cohort:import_sources"
+    )
     command.add_argument("sources", nargs="+", metavar="NAME=FOLDER", help="e.g. jsrt=/films/jsrt cohen=/films/cohen")
-    _out(command, "the table to write (.csv or .parquet)")
+    command.add_argument("--masks", metavar="DIR", help="where masks are drawn that a data set gives as outlines")
+    _table(command)
     command = _command(actions, "folder", "Build a table from a folder of films", "patchcxr.cli.cohort:folder")
     command.add_argument("images", help="folder of DICOM, PNG, JPEG, TIFF or NPY films")
     command.add_argument("--csv", help="table with one row a film")
@@ -98,9 +119,49 @@ def _cohort(commands: Any) -> None:
         metavar="OURS=THEIRS",
         help="which column of the CSV is which, e.g. image=filename label=finding; repeat for more",
     )
-    _out(command, "the table to write (.csv or .parquet)")
+    command.add_argument(
+        "--identifiers", action="store_true", help="take patient ids from DICOM headers instead of pseudonyms"
+    )
+    command.add_argument("--no-facts", action="store_true", help="do not read view, age, sex and patient from DICOM")
+    _table(command)
+    command = _command(actions, "merge", "Stack several tables into one", "patchcxr.cli.cohort:merge")
+    command.add_argument("cohorts", nargs="+")
+    _table(command)
+
+
+def _cohort_use(actions: Any) -> None:
     command = _command(actions, "show", "Check a table and show what it holds", "patchcxr.cli.cohort:show")
     command.add_argument("cohort")
+    command.add_argument("--picture", metavar="PNG", help="draw films of each source and label with their outlines")
+    command = _command(
+        actions,
+        "audit",
+        "Find what is wrong with a cohort",
+        "patchcxr.cli.cohort:audit",
+    )
+    command.add_argument("cohort")
+    _out(command)
+    command.add_argument("--fix", action="store_true", help="write a cleaned cohort, and what was dropped and why")
+    command.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "note", "never"),
+        default="error",
+        help="exit with 1 from here on",
+    )
+    _scan(command)
+    _set(command, "audit")
+    command = _command(actions, "split", "Split by patient, duplicates kept together", "patchcxr.cli.cohort:split")
+    command.add_argument("cohort")
+    command.add_argument("--scheme", default="oh2020", help="oh2020, degerli2021, tahir2021, leave_one_source_out, ...")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--no-duplicates", action="store_true", help="do not look for copies of films")
+    command.add_argument("--allow-leaks", metavar="WORDS", help="accept a split that leaks, in so many words")
+    _scan(command)
+    _table(command)
+    command = _command(actions, "relabel", "Rewrite labels by a scheme or a file", "patchcxr.cli.cohort:relabel")
+    command.add_argument("cohort")
+    command.add_argument("--by", required=True, metavar="SCHEME|YAML", help="name of a label scheme, or a mapping file")
+    _table(command)
 
 
 def _preprocess(commands: Any) -> None:
