@@ -73,7 +73,8 @@ def merge(options: argparse.Namespace) -> int:
     """Stack several tables into one."""
     from patchcxr.data.cohort import merge_cohorts, read_cohort
 
-    return _write(merge_cohorts([read_cohort(path, check_files=False) for path in options.cohorts]), options.out)
+    tables = [read_cohort(path, check_files=False) for path in options.cohorts]
+    return _write(merge_cohorts(tables, prefix_ids=options.prefix_ids), options.out)
 
 
 def relabel(options: argparse.Namespace) -> int:
@@ -91,20 +92,27 @@ def split(options: argparse.Namespace) -> int:
     from patchcxr.cli.options import progress_bar
     from patchcxr.data.audit.leaks import duplicate_groups
     from patchcxr.data.cohort import read_cohort
-    from patchcxr.data.splits import make_split
+    from patchcxr.data.splits import fold_split, make_split, split_scheme
     from patchcxr.report.tables import write_table
 
-    table = read_cohort(options.cohort, check_files=False)
+    allow_leaks = options.allow_leaks or False
+    table = read_cohort(options.cohort, check_files=False, allow_leaks=allow_leaks)
     groups = None
     if not options.no_duplicates:
         with progress_bar("comparing films", len(table)) as progress:
             groups = duplicate_groups(table, _cache(options), options.workers, progress)
-    made = make_split(table, options.scheme, options.seed, groups, options.allow_leaks or False)
-    print(made.balance.to_string(index=False))
+    made = make_split(table, options.scheme, options.seed, groups, allow_leaks, options.stratify)
+    table = made.table
+    if options.fold is not None:
+        share = split_scheme(options.scheme).validation_fraction
+        table = fold_split(table, options.fold, share, options.seed, options.stratify, groups, allow_leaks)
+    shown = made.balance[made.balance["source"] == "(all)"].drop(columns="source")
+    print(shown.to_string(index=False, float_format="%.3f"))
     for note in made.notes:
         print(f"note: {note}", file=sys.stderr)
-    write_table(made.balance, Path(options.out).with_suffix("").with_name(Path(options.out).stem + "_balance"))
-    return _write(made.table, options.out)
+    out = Path(options.out)
+    print(f"by source as well: {write_table(made.balance, out.with_name(f'{out.stem}_balance'))[0]}")
+    return _write(table, options.out, allow_leaks=allow_leaks)
 
 
 def audit(options: argparse.Namespace) -> int:
@@ -125,7 +133,10 @@ def audit(options: argparse.Namespace) -> int:
     if options.fix:
         kept, dropped = clean(table, found)
         write_table(dropped, out / "dropped")
-        _write(kept, out / "cohort.csv")
+        if len(kept):
+            _write(kept, out / "cohort.csv")
+        else:
+            print("patchcxr: no film is left, so no cohort is written; see what was dropped", file=sys.stderr)
         print(f"dropped {len(dropped)} of {len(table)} films; see {out / 'dropped.csv'}")
     print(f"{len(found.findings)} findings: {out / 'audit.html'}")
     return 1 if found.fails(options.fail_on) else 0
@@ -150,14 +161,16 @@ def _cache(options: argparse.Namespace) -> Path | None:
     return Path(options.cache) if options.cache else None
 
 
-def _write(table: pd.DataFrame, out: str | Path, skipped: list[pd.DataFrame] | None = None) -> int:
+def _write(
+    table: pd.DataFrame, out: str | Path, skipped: list[pd.DataFrame] | None = None, allow_leaks: bool | str = False
+) -> int:
     """Write a table, and beside it what was skipped where anything was."""
     import pandas as pd
 
     from patchcxr.data.cohort import write_cohort
 
     out = Path(out)
-    write_cohort(table, out)
+    write_cohort(table, out, allow_leaks)
     left = pd.concat(skipped, ignore_index=True) if skipped else pd.DataFrame()
     if len(left):
         path = out.with_name(f"{out.stem}_skipped.csv")

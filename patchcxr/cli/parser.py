@@ -126,6 +126,7 @@ def _cohort_make(actions: Any) -> None:
     _table(command)
     command = _command(actions, "merge", "Stack several tables into one", "patchcxr.cli.cohort:merge")
     command.add_argument("cohorts", nargs="+")
+    command.add_argument("--prefix-ids", action="store_true", help="put the source in front of study and patient ids")
     _table(command)
 
 
@@ -154,6 +155,8 @@ def _cohort_use(actions: Any) -> None:
     command.add_argument("cohort")
     command.add_argument("--scheme", default="oh2020", help="oh2020, degerli2021, tahir2021, leave_one_source_out, ...")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--stratify", default="label", metavar="COLUMN", help="column of the classes")
+    command.add_argument("--fold", type=int, metavar="K", help="write this fold's train, validation and test split")
     command.add_argument("--no-duplicates", action="store_true", help="do not look for copies of films")
     command.add_argument("--allow-leaks", metavar="WORDS", help="accept a split that leaks, in so many words")
     _scan(command)
