@@ -18,12 +18,19 @@ from patchcxr.measure.localization import localization_scores
 from patchcxr.preprocessing.geometry import resize_mask
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
+from patchcxr.report.comparison_tables import localization_table
 from patchcxr.report.figures import group_scatter, save_figure
 from patchcxr.report.intensity import intensity_figure
+from patchcxr.report.spreadsheet import read_table
 from patchcxr.report.tables import write_table
-from patchcxr.stats.paired import paired_table, signed_rank_pairs
 from patchcxr.study.config import BiomarkerConfig
-from patchcxr.study.evaluate.anatomy import compare_markers, label_order, measure_films
+from patchcxr.study.evaluate.anatomy import (
+    compare_markers,
+    label_order,
+    lung_shapes,
+    measure_films,
+    under_segmentation,
+)
 from patchcxr.study.evaluate.classification import score_predictions
 from patchcxr.study.evaluate.intensity import between_groups, intensity_by_anatomy
 from patchcxr.study.predict import failure_table
@@ -45,20 +52,63 @@ def biomarkers(options: argparse.Namespace) -> int:
     table = table[~table["study"].isin(failures["study"])].reset_index(drop=True)
     films = FilmStore(out / "films", size, preprocessing)
     anatomy = lungs_for(table, options.anatomy, out, size, preprocessing)
-    markers, missing = measure_films(table, films, anatomy)
+    markers, missing = measure_films(table, films, anatomy, lung_shapes(table, films))
     if markers.empty:
         raise CohortError(
             f"no film has the masks that biomarkers need ({missing.iloc[0]['error']}); give --anatomy MODEL, or fill "
             "in right_lung_mask, left_lung_mask and heart_mask"
         )
-    write_table(markers, out / "biomarkers")
+    write_table(markers, out / "biomarkers", kinds=("csv",))
+    if markers["under_segmented"].notna().any():
+        write_table(under_segmentation(markers), out / "under_segmentation")
     if given(markers["label"]).any() and markers["label"].nunique() > 1:
         compare_markers(markers, config, out)
         labels = label_order(markers["label"])
         for measure in config.measures:
-            pairs = pd.read_csv(out / f"{measure}_pairs.csv")
-            save_figure(group_scatter(markers, measure, "label", labels, pairs, measure), out / measure)
+            pairs = read_table(out / f"{measure}_pairs.csv")
+            figure = group_scatter(markers, measure, "label", labels, pairs, patient="patient")
+            save_figure(figure, out / measure)
     return finish(pd.concat([failures, missing], ignore_index=True), out, len(markers), "biomarkers")
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Compare columns of a table between groups: every test, table and figure, and a page."""
+    from patchcxr.report.statistics_report import statistics_report
+
+    table = read_table(options.table)
+    exclude = {name: value.split(",") for name, value in named_pairs(options.exclude, "--exclude").items()}
+    statistics_report(
+        table,
+        options.value,
+        options.group,
+        options.patient or None,
+        options.correction,
+        options.out,
+        order=options.order.split(",") if options.order else None,
+        paired=options.paired,
+        exclude=exclude,
+        rng=np.random.default_rng(options.seed),
+        title=f"{', '.join(options.value)} by {options.group}",
+    )
+    print(f"statistics: {Path(options.out) / 'report.html'}")
+    return 0
+
+
+def triage(options: argparse.Namespace) -> int:
+    """Say of every film whether it goes to a test, is excluded, or is read by a radiologist (Oh 2020, Fig. 9)."""
+    from patchcxr.report.triage import triage_report
+
+    table = read_table(options.predictions)
+    if "method" in table:
+        methods = list(dict.fromkeys(table["method"]))
+        if options.method is None and len(methods) > 1:
+            raise CohortError(f"{options.predictions} holds the methods {', '.join(methods)}; choose one with --method")
+        if options.method is not None and options.method not in methods:
+            raise CohortError(f"--method {options.method!r}: expected one of {', '.join(methods)}")
+        table = table[table["method"] == (options.method or methods[0])].reset_index(drop=True)
+    films = triage_report(table, options.positive, options.out, options.by, options.threshold)
+    print(f"triage: {len(films)} films in {options.out}")
+    return 0
 
 
 def intensity(options: argparse.Namespace) -> int:
@@ -111,25 +161,14 @@ def saliency(options: argparse.Namespace) -> int:
     summary = films.groupby(["measure", "method"], sort=False)["value"].agg(["count", "mean", "std", "median"])
     write_table(summary.reset_index().rename(columns={"count": "n"}), out / "summary")
     if len(folders) > 1:
-        rng, tests = np.random.default_rng(0), []
-        patients = films.drop_duplicates("study").set_index("study")["patient"]
-        for measure, part in films.groupby("measure", sort=False):
-            wide = paired_table(part, "study", "method", "value")
-            wide["patient"] = wide["study"].map(patients)
-            tests.append(signed_rank_pairs(wide, list(folders), groups="patient", rng=rng).assign(measure=measure))
-        write_table(pd.concat(tests, ignore_index=True), out / "tests")
+        localization_table(films, list(folders), rng=np.random.default_rng(0)).write(out / "tests")
     return finish(failure_table(failures), out, films["study"].nunique(), "measured")
 
 
 def metrics(options: argparse.Namespace) -> int:
     """Score a table of predictions."""
     out = Path(options.out)
-    try:
-        table = pd.read_csv(options.predictions, dtype={"study": str, "patient": str})
-    except (FileNotFoundError, IsADirectoryError):
-        raise CohortError(f"{options.predictions}: no such table; give a CSV file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CohortError(f"{options.predictions}: not readable as CSV ({error})") from None
+    table = read_table(options.predictions)
     for column in ("truth", "predicted"):
         if column not in table:
             raise CohortError(

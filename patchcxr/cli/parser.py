@@ -225,6 +225,28 @@ def _measure(commands: Any) -> None:
     command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
     _out(command)
     _set(command, "biomarkers")
+    command = _command(commands, "stats", "Compare columns of a table between groups", "patchcxr.cli.measure:stats")
+    command.add_argument("table", help="CSV, one row a film (with --paired: one row a film and method)")
+    command.add_argument("--value", action="append", required=True, metavar="COLUMN", help="repeat for more")
+    command.add_argument("--group", required=True, metavar="COLUMN")
+    command.add_argument("--patient", default="patient", metavar="COLUMN", help="'' takes films as independent")
+    command.add_argument("--paired", metavar="COLUMN", help="rows that belong together, e.g. study: signed-rank tests")
+    command.add_argument("--correction", choices=("holm", "fdr_bh", "none"), default="holm")
+    command.add_argument(
+        "--exclude", action="append", default=[], metavar="COLUMN=VALUE,...", help="a second run without these films"
+    )
+    command.add_argument("--order", metavar="A,B,...", help="groups in this order; others are left out")
+    command.add_argument("--seed", type=int, default=0, help="of bootstrap intervals")
+    _out(command)
+    command = _command(
+        commands, "triage", "Test, exclude or read: triage from predictions", "patchcxr.cli.measure:triage"
+    )
+    command.add_argument("predictions", help="table with study, patient, predicted, p_CLASS, and truth where known")
+    command.add_argument("--positive", action="append", required=True, metavar="CLASS", help="repeat for more")
+    command.add_argument("--method", help="which method of the table")
+    command.add_argument("--by", default="p_entropy", choices=("entropy", "margin", "p_entropy", "p_margin"))
+    command.add_argument("--threshold", type=float, help="from which uncertainty on a film is read")
+    _out(command)
     command = _command(
         commands,
         "intensity",

@@ -1,176 +1,162 @@
-"""Biomarkers of the lungs and heart: intensity, shape and cardiothoracic ratio (Oh 2020, section III-B).
+"""All biomarkers of a film in one call (Oh 2020, section III-B).
 
-Measures of an organ that is missing are NaN; :func:`missing_organs` tells which organ and why.
+The measures live in modules of their own, and can be imported from here: :mod:`~patchcxr.measure.intensity`,
+:mod:`~patchcxr.measure.shape`, :mod:`~patchcxr.measure.deformation`, :mod:`~patchcxr.measure.cardiothoracic` and
+:mod:`~patchcxr.measure.zones`. Measures of an organ that is missing are NaN; :func:`missing_organs` tells which organ
+and why.
 """
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
+from collections.abc import Mapping, Sequence
 
-from patchcxr.errors import ImageError
 from patchcxr.measure._checks import as_mask, check_same_shape
-from patchcxr.types import AnyArray, BoolArray, FloatArray
+from patchcxr.measure.cardiothoracic import (
+    Diameter,
+    Diameters,
+    cardiothoracic_diameters,
+    cardiothoracic_ratio,
+    spacing,
+    transverse_diameter,
+)
+from patchcxr.measure.deformation import deformation, lung_deformation, lung_templates, mean_shape
+from patchcxr.measure.intensity import (
+    NAN,
+    asymmetry,
+    film,
+    intensity_statistics,
+    lung_intensity,
+    region_intensity,
+    zone_intensity,
+)
+from patchcxr.measure.severity import region_severity
+from patchcxr.measure.shape import lung_shape
+from patchcxr.measure.zones import lung_zones, partition
+from patchcxr.types import BoolArray, FloatArray
 
-NAN = float("nan")
-
-
-def lung_intensity(image: FloatArray, lung_mask: BoolArray) -> tuple[float, float]:
-    """Mean and standard deviation of the intensity in the lungs (Oh 2020, Tables VI and VII).
-
-    Parameters
-    ----------
-    image
-        Prepared film (H, W), in [0, 1]; the paper's grey levels are 255 times these.
-    lung_mask
-        Boolean mask (H, W).
-
-    Returns
-    -------
-    tuple of float
-        Mean and population standard deviation (``ddof=0``: the pixels are the whole lung, not a sample of it), in the
-        unit of the image; both NaN if the mask is empty.
-
-    Raises
-    ------
-    ImageError
-        If the image is not (H, W), or is NaN or infinite in the lungs.
-    MaskError
-        If the mask is not boolean or has another shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> lung_intensity(np.array([[0.2, 0.4, 0.9]]), np.array([[True, True, False]]))
-    (0.30000000000000004, 0.1)
-    """
-    image = _film(image)
-    lung_mask = as_mask(lung_mask, "lung_mask", 2)
-    check_same_shape(lung_mask, "lung_mask", image.shape, "image")
-    return _mean_std(image[lung_mask])
-
-
-def transverse_diameter(mask: BoolArray) -> float:
-    """Horizontal extent of a mask in pixels, from its leftmost to its rightmost column inclusive.
-
-    A mask one pixel wide has diameter 1 (max - min + 1); an empty mask gives NaN.
-
-    Raises
-    ------
-    MaskError
-        If the mask is not boolean or not (H, W).
-    """
-    return _extent(np.logical_or.reduce(as_mask(mask, "mask", 2), axis=0))
+__all__ = [
+    "Diameter",
+    "Diameters",
+    "biomarkers",
+    "cardiothoracic_diameters",
+    "cardiothoracic_ratio",
+    "deformation",
+    "intensity_statistics",
+    "lung_deformation",
+    "lung_intensity",
+    "lung_shape",
+    "lung_templates",
+    "lung_zones",
+    "mean_shape",
+    "missing_organs",
+    "transverse_diameter",
+    "zone_intensity",
+]
 
 
-def cardiothoracic_ratio(heart_mask: BoolArray, lung_mask: BoolArray) -> float:
-    """Maximal transverse cardiac diameter over maximal internal thoracic diameter (Oh 2020, Fig. 2a).
+def biomarkers(
+    image: FloatArray,
+    right_lung: BoolArray,
+    left_lung: BoolArray,
+    heart: BoolArray,
+    infection: BoolArray | None = None,
+    pixel_spacing_mm: Sequence[float] | None = None,
+    templates: Mapping[str, FloatArray] | None = None,
+) -> dict[str, float]:
+    """All biomarkers of a film, as one flat row; the keys are always the same.
 
-    The cardiac diameter runs from the leftmost to the rightmost column of the heart, the thoracic one from the
-    leftmost to the rightmost column of the two lungs. NaN if the heart or the lungs are missing. With one lung alone
-    the thoracic diameter means nothing; :func:`biomarkers` gives NaN then. A *cardiomediastinum* is wider than a
-    heart, so its ratio must not be compared with one from a heart mask.
+    ===============================================  ========  =====================================================
+    key                                              unit      range and meaning
+    ===============================================  ========  =====================================================
+    ``<region>_mean``, ``_std``                      image     [0, 1]; population standard deviation
+    ``<region>_skewness``                            none      moment coefficient g1; NaN where all pixels are alike
+    ``<region>_entropy``                             bit       [0, 8], of 256 grey levels
+    ``<region>_p5``, ``_p25``, ``_p50``, ``_p75``,   image     [0, 1], percentiles of 256 grey levels
+    ``_p95``
+    ``<region>_infected_percent``                    percent   [0, 100]; NaN without an infection mask
+    ``mean_asymmetry``, ``<zone>_mean_asymmetry``    none      [-1, 1], (right - left) / (right + left) of the means
+    ``area_asymmetry``                               none      [-1, 1], the same of the areas
+    ``<organ>_area_fraction``                        of film   [0, 1]
+    ``<organ>_area_mm2``                             mm²       more than 0
+    ``<lung>_height``, ``<lung>_width``              pixel     at least 1, inclusive
+    ``<lung>_height_mm``, ``<lung>_width_mm``        mm        more than 0
+    ``<lung>_solidity``                              none      (0, 1], area over that of the convex hull
+    ``<lung>_contour_length``                        pixel     along the centres of the border pixels
+    ``<lung>_contour_length_mm``                     mm        the same
+    ``<lung>_contour_roughness``                     none      at least 1, outline over its convex hull
+    ``<organ>_deformation``                          none      [0, 1], 1 - Jaccard with the mean shape
+    ``heart_width``, ``thorax_width``                pixel     at least 1, inclusive
+    ``heart_width_mm``, ``thorax_width_mm``          mm        more than 0
+    ``cardiothoracic_ratio``                         none      heart width over thorax width
+    ===============================================  ========  =====================================================
 
-    Raises
-    ------
-    MaskError
-        If a mask is not boolean or the shapes differ.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> heart = np.array([[False, False, True, True, False, False, False, False]])
-    >>> lungs = np.array([[True, True, False, False, False, True, True, True]])
-    >>> cardiothoracic_ratio(heart, lungs)
-    0.25
-    """
-    heart_mask = as_mask(heart_mask, "heart_mask", 2)
-    lung_mask = as_mask(lung_mask, "lung_mask", 2)
-    check_same_shape(heart_mask, "heart_mask", lung_mask.shape, "lung_mask")
-    return transverse_diameter(heart_mask) / transverse_diameter(lung_mask)
-
-
-def lung_shape(mask: BoolArray) -> dict[str, float]:
-    """Shape of a lung field (lung morphology of Oh 2020, section III-B).
-
-    Returns
-    -------
-    dict
-        ``area_fraction`` (of the film), ``height`` and ``width`` (pixels, inclusive), ``solidity`` (area over the area
-        of the convex hull of the pixel squares, in (0, 1]; deformed and under-segmented lungs are low) and
-        ``contour_length`` (pixels, along the centres of the outer border pixels of every part); NaN for an empty mask.
-
-    Raises
-    ------
-    MaskError
-        If the mask is not boolean or not (H, W).
-    """
-    mask = as_mask(mask, "mask", 2)
-    shape = dict.fromkeys(("area_fraction", "height", "width", "solidity", "contour_length"), NAN)
-    rows, columns = np.logical_or.reduce(mask, axis=1), np.logical_or.reduce(mask, axis=0)
-    if not rows.any():
-        return shape
-    top, bottom = _bounds(rows)
-    left, right = _bounds(columns)
-    organ = np.ascontiguousarray(mask[top : bottom + 1, left : right + 1])
-    area = int(np.count_nonzero(organ))
-    contours, _ = cv2.findContours(organ.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    shape["area_fraction"] = area / mask.size
-    shape["height"] = float(bottom - top + 1)
-    shape["width"] = float(right - left + 1)
-    shape["solidity"] = area / _hull_area(organ)
-    shape["contour_length"] = float(sum(cv2.arcLength(contour, True) for contour in contours))
-    return shape
-
-
-def biomarkers(image: FloatArray, right_lung: BoolArray, left_lung: BoolArray, heart: BoolArray) -> dict[str, float]:
-    """All biomarkers of a film, as one flat row.
+    *lung* is ``right_lung`` or ``left_lung``; *organ* is one of these or ``lung``, which is both; *zone* is ``upper``,
+    ``middle``, ``lower``, ``central`` or ``peripheral``; *region* is an organ or ``<organ>_<zone>``. The definitions
+    are in :func:`~patchcxr.measure.intensity.intensity_statistics`, :func:`~patchcxr.measure.zones.lung_zones`,
+    :func:`~patchcxr.measure.shape.lung_shape`, :func:`~patchcxr.measure.deformation.lung_deformation` and
+    :func:`~patchcxr.measure.cardiothoracic.cardiothoracic_ratio`.
 
     Parameters
     ----------
     image
-        Prepared film (H, W), in [0, 1].
+        Prepared film (H, W), in [0, 1] inside the lungs.
     right_lung, left_lung, heart
         Boolean masks (H, W); the patient's right and left. An all-False mask says that the organ is missing.
+    infection
+        Boolean mask (H, W), where the infected share is wanted.
+    pixel_spacing_mm
+        Distance of neighbouring rows, and of neighbouring columns, of the film as it is given here: after resizing to
+        a square, ``(row_spacing * rows / H, column_spacing * columns / W)`` of the film that was read.
+    templates
+        Mean shapes, from :func:`~patchcxr.measure.deformation.lung_templates`.
 
     Returns
     -------
     dict
-        ``lung_mean``, ``lung_std`` and the same for ``right_lung`` and ``left_lung`` (unit of the image);
-        ``cardiothoracic_ratio``, ``heart_width`` and ``thorax_width`` (pixels); ``lung_area_fraction``,
-        ``right_lung_area_fraction``, ``left_lung_area_fraction`` (of the film); ``area_asymmetry``, which is
-        (right - left) / (right + left) in [-1, 1]; ``solidity``, ``height`` (pixels) and ``contour_length`` (pixels)
-        of each lung. NaN where an organ that the value needs is missing; values of both lungs need both.
+        NaN where an organ, or the spacing, infection mask or template that the value needs is missing, and in zones
+        without a pixel. Values of both lungs need both.
 
     Raises
     ------
     ImageError
-        If the image is not (H, W), or is NaN or infinite in the lungs.
+        If the image is not (H, W), or is NaN, infinite or outside [0, 1] in the lungs.
     MaskError
         If a mask is not boolean or the shapes differ.
-    """
-    image = _film(image)
-    masks = {"right_lung": right_lung, "left_lung": left_lung, "heart": heart}
-    for name, mask in masks.items():
-        masks[name] = as_mask(mask, name, 2)
-        check_same_shape(masks[name], name, image.shape, "image")
-    both = masks["right_lung"] | masks["left_lung"]
-    lungs = {"lung": both, "right_lung": masks["right_lung"], "left_lung": masks["left_lung"]}
-    both_present = bool(lungs["right_lung"].any() and lungs["left_lung"].any())
+    ConfigError
+        If the spacing is not two positive numbers.
 
-    row: dict[str, float] = {}
-    for name, mask in lungs.items():
-        mean, std = _mean_std(image[mask]) if both_present or name != "lung" else (NAN, NAN)
-        row[f"{name}_mean"], row[f"{name}_std"] = mean, std
-    row["heart_width"] = transverse_diameter(masks["heart"])
-    row["thorax_width"] = transverse_diameter(both) if both_present else NAN
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.linspace(0, 1, 48).reshape(4, 12)
+    >>> right, left, heart = (np.zeros((4, 12), bool) for _ in range(3))
+    >>> right[:, 1:5], left[:, 7:11], heart[2:, 5:9] = True, True, True
+    >>> row = biomarkers(image, right, left, heart & ~left, pixel_spacing_mm=(80, 30))
+    >>> row["cardiothoracic_ratio"], row["thorax_width_mm"], round(row["lung_lower_mean"], 2)
+    (0.2, 300.0, 0.88)
+    """
+    image = film(image)
+    lungs = {"right_lung": as_mask(right_lung, "right_lung", 2), "left_lung": as_mask(left_lung, "left_lung", 2)}
+    heart = as_mask(heart, "heart", 2)
+    for name, mask in (*lungs.items(), ("heart", heart)):
+        check_same_shape(mask, name, image.shape, "image")
+    row_mm, column_mm = spacing(pixel_spacing_mm)
+    parts = partition(lungs["right_lung"], lungs["left_lung"])
+    boxes = [part.box[1] for part in parts[:2]]
+    both = all(part.cell.size for part in parts[:2])
+
+    row = region_intensity(image, parts)
+    row |= region_severity(infection, parts, image.shape)
+    row["heart_width"] = transverse_diameter(heart)
+    row["thorax_width"] = float(max(b.stop for b in boxes) - min(b.start for b in boxes)) if both else NAN
     row["cardiothoracic_ratio"] = row["heart_width"] / row["thorax_width"]
-    row["lung_area_fraction"] = np.count_nonzero(both) / both.size if both_present else NAN
-    for name in ("right_lung", "left_lung"):
-        shape = lung_shape(masks[name])
-        row |= {f"{name}_{key}": shape[key] for key in ("area_fraction", "solidity", "height", "contour_length")}
-    right, left = row["right_lung_area_fraction"], row["left_lung_area_fraction"]
-    row["area_asymmetry"] = (right - left) / (right + left)
+    row["heart_width_mm"], row["thorax_width_mm"] = (row[f"{name}_width"] * column_mm for name in ("heart", "thorax"))
+    area = parts[0].cell.size + parts[2].cell.size if both else NAN
+    row["lung_area_fraction"], row["lung_area_mm2"] = area / image.size, area * row_mm * column_mm
+    for name, mask in lungs.items():
+        row |= {f"{name}_{key}": value for key, value in lung_shape(mask, pixel_spacing_mm).items()}
+    row["area_asymmetry"] = asymmetry(row["right_lung_area_fraction"], row["left_lung_area_fraction"])
+    row |= lung_deformation(lungs["right_lung"], lungs["left_lung"], templates)
     return row
 
 
@@ -197,41 +183,3 @@ def missing_organs(right_lung: BoolArray, left_lung: BoolArray, heart: BoolArray
     }
     masks = {"right_lung": right_lung, "left_lung": left_lung, "heart": heart}
     return {name: reasons[name] for name, mask in masks.items() if not as_mask(mask, name).any()}
-
-
-def _film(image: AnyArray) -> AnyArray:
-    image = np.asarray(image)
-    if image.ndim != 2:
-        raise ImageError(f"image has shape {image.shape}; expected one film with axes (row, column)")
-    return image
-
-
-def _mean_std(values: AnyArray) -> tuple[float, float]:
-    if values.size == 0:
-        return NAN, NAN
-    values = values.astype(np.float64)
-    mean = values.mean()
-    if not np.isfinite(mean):
-        raise ImageError("image is NaN or infinite in the lungs; expected finite values; prepare the film again")
-    values -= mean
-    return float(mean), float(np.sqrt(values @ values / values.size))
-
-
-def _bounds(occupied: BoolArray) -> tuple[int, int]:
-    return int(occupied.argmax()), int(occupied.size - 1 - occupied[::-1].argmax())
-
-
-def _extent(occupied: BoolArray) -> float:
-    if not occupied.any():
-        return NAN
-    first, last = _bounds(occupied)
-    return float(last - first + 1)
-
-
-def _hull_area(organ: BoolArray) -> float:
-    """Area of the convex hull of the pixel squares; the corners of each row's outermost pixels suffice."""
-    rows = np.flatnonzero(organ.any(axis=1))
-    left = organ[rows].argmax(axis=1)
-    right = organ.shape[1] - organ[rows, ::-1].argmax(axis=1)
-    corners = np.stack([np.tile(np.concatenate([left, right]), 2), np.concatenate([rows, rows, rows + 1, rows + 1])], 1)
-    return float(cv2.contourArea(cv2.convexHull(corners.astype(np.int32))))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from patchcxr.errors import ConfigError, ImageError
 from patchcxr.measure._checks import as_map, as_mask, check_same_shape
-from patchcxr.types import BoolArray, FloatArray
+from patchcxr.measure.zones import CELLS, MEMBERS, REGIONS, Part, partition
+from patchcxr.types import BoolArray, FloatArray, IntArray
 
 
 def detect_infection(
@@ -114,3 +117,57 @@ def severity(infection_mask: BoolArray, right_lung: BoolArray, left_lung: BoolAr
         "right_lung_percent": infected_share(infection_mask, right_lung),
         "left_lung_percent": infected_share(infection_mask, left_lung),
     }
+
+
+def zone_severity(infection_mask: BoolArray, right_lung: BoolArray, left_lung: BoolArray) -> dict[str, float]:
+    """Infected share in percent of both lungs, of each lung and of each zone.
+
+    Returns
+    -------
+    dict
+        ``<region>_infected_percent`` for each of :data:`patchcxr.measure.zones.REGIONS`, in [0, 100]; NaN where a
+        region has no pixel. The regions of both lungs need both: the share of the one lung that could be segmented is
+        not the severity of the patient. (:func:`severity` keeps to Tahir 2021 and divides by the lungs that are there.)
+
+    Raises
+    ------
+    MaskError
+        If a mask is not boolean or the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lung = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]).astype(bool)
+    >>> infection = np.zeros((3, 4), bool)
+    >>> infection[2, :3] = True
+    >>> found = zone_severity(infection, lung, lung[:, ::-1])
+    >>> found["lung_infected_percent"], found["right_lung_lower_infected_percent"]
+    (25.0, 100.0)
+    """
+    parts = partition(right_lung, left_lung)
+    return region_severity(infection_mask, parts, np.shape(right_lung))
+
+
+def region_severity(
+    infection_mask: BoolArray | None, parts: Sequence[Part], shape: tuple[int, ...]
+) -> dict[str, float]:
+    """As :func:`zone_severity`, for lungs that are cut already; all NaN without an infection mask."""
+    share = np.full(len(REGIONS), np.nan)
+    if infection_mask is not None:
+        infection = as_mask(infection_mask, "infection_mask", 2)
+        check_same_shape(infection, "infection_mask", shape, "the lungs")
+        right, left, rest = parts
+        found = [_area_and_infected(part, infection) for part in (right, left)]
+        found.append(found[1] if rest is left else _area_and_infected(rest, infection))
+        area, infected = (MEMBERS @ np.concatenate(found)).T
+        np.divide(100.0 * infected, area, out=share, where=area > 0)
+        if not all(part.cell.size for part in parts[:2]):
+            share[: len(REGIONS) // 3] = np.nan
+    return {f"{region}_infected_percent": value for region, value in zip(REGIONS, share.tolist(), strict=True)}
+
+
+def _area_and_infected(part: Part, infection: BoolArray) -> IntArray:
+    """Pixels, and infected pixels, of each cell (:data:`CELLS`, 2)."""
+    infected = infection[part.box][part.mask].view(np.uint8)
+    healthy, ill = np.bincount(part.cell + CELLS * infected, minlength=2 * CELLS).reshape(2, CELLS)
+    return np.stack([healthy + ill, ill], axis=1)

@@ -32,12 +32,12 @@ from patchcxr.data.cohort import MASK_COLUMNS
 from patchcxr.errors import CohortError, ConfigError, ImageError, MaskError, PatchCXRError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.io.masks import EMPTY_MASK, MASK_SEPARATOR, mask_paths, read_mask
-from patchcxr.io.radiograph import read_radiograph
+from patchcxr.io.radiograph import Radiograph, read_radiograph
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.preprocessing.intensity import PreprocessConfig, normalize_intensity
 from patchcxr.types import AnyArray, BoolArray
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 Progress = Callable[[int, int], None]
 
@@ -135,6 +135,18 @@ class FilmStore:
             raise ImageError(f"study {study!r} is not in the store {self.folder}; prepare the cohort first")
         rows, columns = entry["shape"]
         return rows, columns
+
+    def pixel_spacing_mm(self, study: str) -> tuple[float, float] | None:
+        """(row, column) spacing of the prepared film's pixels in millimetres, where the film's file gives it.
+
+        Raises
+        ------
+        ImageError
+            If the study is not in the store.
+        """
+        rows, columns = self.source_shape(study)
+        spacing = (self._entry(study) or {}).get("spacing")
+        return None if spacing is None else (spacing[0] * rows / self.size, spacing[1] * columns / self.size)
 
     def studies(self) -> list[str]:
         """Ids of all studies in the store, sorted; reads one small file a study."""
@@ -265,13 +277,13 @@ def _prepare_study(row: _Row, stores: Sequence[FilmStore]) -> _Failure | None:
         if not todo:
             return None
         stage = "film"
-        pixels = read_radiograph(image).pixels
+        film = read_radiograph(image)
         masks: dict[str, BoolArray] = {}
         for stage, field in fields.items():
             if field is not None:
-                masks[stage] = read_mask(field, (pixels.shape[0], pixels.shape[1]))
+                masks[stage] = read_mask(field, (film.pixels.shape[0], film.pixels.shape[1]))
         stage = "film"
-        _write_study(todo, study, pixels, masks, sources)
+        _write_study(todo, study, film, masks, sources)
     except (PatchCXRError, OSError, MemoryError) as error:
         for store in stores:
             store._remove(study)
@@ -280,7 +292,7 @@ def _prepare_study(row: _Row, stores: Sequence[FilmStore]) -> _Failure | None:
 
 
 def _write_study(
-    stores: Sequence[FilmStore], study: str, pixels: AnyArray, masks: dict[str, BoolArray], sources: dict[str, Any]
+    stores: Sequence[FilmStore], study: str, film: Radiograph, masks: dict[str, BoolArray], sources: dict[str, Any]
 ) -> None:
     normalized: dict[PreprocessConfig, AnyArray] = {}
     for store in stores:
@@ -289,9 +301,9 @@ def _write_study(
             entry = {"sources": {}}
             store._remove(study)
             if store.config not in normalized:
-                normalized[store.config] = normalize_intensity(pixels, store.config)
-            film = resize_image(normalized[store.config], store.size)
-            store._write(study, ".npy", np.rint(film * 255).astype(np.uint8))
+                normalized[store.config] = normalize_intensity(film.pixels, store.config)
+            prepared = resize_image(normalized[store.config], store.size)
+            store._write(study, ".npy", np.rint(prepared * 255).astype(np.uint8))
         for column in sources.keys() - {"image"}:
             if column in masks:
                 store._write_mask(study, _mask_name(column), masks[column])
@@ -299,7 +311,13 @@ def _write_study(
                 store._path(study, f".{_mask_name(column)}.npy").unlink(missing_ok=True)
         merged = {column: stamp for column, stamp in {**entry["sources"], **sources}.items() if stamp is not None}
         names = sorted(_mask_name(column) for column in merged if column != "image")
-        made = {"study": study, "shape": list(pixels.shape), "masks": names, "sources": merged}
+        made = {
+            "study": study,
+            "shape": list(film.pixels.shape),
+            "spacing": film.pixel_spacing_mm,
+            "masks": names,
+            "sources": merged,
+        }
         write_bytes_atomically(store._path(study, ".json"), json.dumps(made).encode("utf-8"))
 
 

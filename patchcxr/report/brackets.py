@@ -48,6 +48,24 @@ def bracket_levels(spans: Sequence[tuple[int, int]]) -> list[int]:
     return levels
 
 
+def pair_columns(pairs: pd.DataFrame, *needed: str) -> tuple[str, str]:
+    """Names of the two columns that say what a row compares: groups, or methods of paired tests.
+
+    Raises
+    ------
+    ConfigError
+        If there are neither, or one of the columns ``needed`` is missing.
+    """
+    first, second = ("method_a", "method_b") if "method_a" in pairs.columns else ("group_a", "group_b")
+    missing = [name for name in (first, second, *needed) if name not in pairs.columns]
+    if missing:
+        raise ConfigError(
+            f"the table of pairs has no column {', '.join(missing)}; pass what stats.comparisons.rank_sum_pairs or "
+            "stats.paired.signed_rank_pairs returns"
+        )
+    return first, second
+
+
 def brackets_from_pairs(
     pairs: pd.DataFrame | None, order: Sequence[str], significant_only: bool = True
 ) -> list[Bracket]:
@@ -56,7 +74,7 @@ def brackets_from_pairs(
     Parameters
     ----------
     pairs
-        Columns ``group_a``, ``group_b`` and ``stars`` (from the adjusted p).
+        Columns ``group_a`` and ``group_b``, or ``method_a`` and ``method_b``, and ``stars`` (from the adjusted p).
         Rows of groups that are not in ``order`` are left out; None gives no brackets.
     order
         The groups in the order of their positions.
@@ -71,14 +89,10 @@ def brackets_from_pairs(
     """
     if pairs is None or len(pairs) == 0:
         return []
-    missing = [name for name in ("group_a", "group_b", "stars") if name not in pairs.columns]
-    if missing:
-        raise ConfigError(
-            f"the table of pairs has no column {', '.join(missing)}; pass what stats.comparisons.rank_sum_pairs returns"
-        )
+    first, second = pair_columns(pairs, "stars")
     position = {name: index for index, name in enumerate(order)}
     kept: list[tuple[int, int, str]] = []
-    for a, b, stars in zip(pairs["group_a"], pairs["group_b"], pairs["stars"], strict=True):
+    for a, b, stars in zip(pairs[first], pairs[second], pairs["stars"], strict=True):
         if a not in position or b not in position or stars not in (*SIGNIFICANT, NOT_SIGNIFICANT):
             continue
         if significant_only and stars == NOT_SIGNIFICANT:

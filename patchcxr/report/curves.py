@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from patchcxr.errors import ConfigError
 from patchcxr.measure.classification import auroc, average_precision, precision_recall_curve, roc_curve
 from patchcxr.report.style import (
+    BLACK,
     CYCLE,
     DOUBLE_COLUMN_MM,
     GREY,
@@ -118,6 +120,69 @@ def _mark_operating_point(roc: Axes, recall_axes: Axes, truth: AnyArray, positiv
     roc.plot(float(positive[~truth].mean()), sensitivity, linestyle="none", gid="operating point", **look)
     if positive.any():
         recall_axes.plot(sensitivity, float(truth[positive].mean()), linestyle="none", gid="operating point", **look)
+
+
+@styled
+def decision_curve_figure(curves: Mapping[str, pd.DataFrame], highest: float = 1.0) -> Figure:
+    """Net benefit over threshold probabilities for each detector (Vickers & Elkin 2006).
+
+    Parameters
+    ----------
+    curves
+        For each detector what :func:`~patchcxr.stats.operating.decision_curve` returns; all from the same films.
+    highest
+        Largest threshold probability that is drawn.
+
+    Returns
+    -------
+    Figure
+        Treating every film as positive is dashed grey, treating none the line at 0. The axis ends a little below 0:
+        how harmful a detector is there does not matter.
+
+    Raises
+    ------
+    ConfigError
+        If there is no curve, a column is missing, or the curves differ in their share of positive films.
+    """
+    if not curves:
+        raise ConfigError("got no decision curve; give at least one detector")
+    for name, curve in curves.items():
+        missing = [c for c in ("threshold", "net_benefit", "treat_all") if c not in curve.columns]
+        if missing:
+            raise ConfigError(
+                f"{name}: the curve has no column {', '.join(missing)}; pass what stats.operating.decision_curve gives"
+            )
+    first = next(iter(curves.values()))
+    shares = {round(float(_prevalence(curve)), 6) for curve in curves.values()}
+    if len(shares) > 1:
+        raise ConfigError(
+            f"the curves come from films with different shares of positives {sorted(shares)}; use the same"
+        )
+    figure = new_figure(height_mm=76 + 3.4 * len(curves), width_mm=SINGLE_COLUMN_MM)
+    axes = figure.subplots()
+    top = float(_prevalence(first))
+    for index, (name, curve) in enumerate(curves.items()):
+        shown = curve[curve["threshold"] <= highest]
+        axes.plot(
+            shown["threshold"], shown["net_benefit"], color=CYCLE[index % len(CYCLE)], label=name, gid=f"curve:{name}",
+            linestyle=LINES[index % len(LINES)],
+        )  # fmt: skip
+        top = max(top, float(shown["net_benefit"].max()))
+    reference: dict[str, Any] = {"linewidth": 0.8, "zorder": 1}
+    axes.plot(
+        first["threshold"], first["treat_all"], color=GREY, linestyle=(0, (4, 3)), label="All positive", **reference
+    )
+    axes.axhline(0, color=BLACK, label="None positive", **reference)
+    axes.set(xlabel="Threshold probability", ylabel="Net benefit", xlim=(0, highest), ylim=(-0.12 * top, 1.08 * top))
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.19), borderaxespad=0, ncols=2, columnspacing=1.2)
+    return figure
+
+
+def _prevalence(curve: pd.DataFrame) -> float:
+    """Share of positive films, from the net benefit of calling all positive."""
+    row = curve.iloc[0]
+    odds = row["threshold"] / (1 - row["threshold"])
+    return float((row["treat_all"] + odds) / (1 + odds))
 
 
 @styled

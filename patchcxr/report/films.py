@@ -12,11 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from patchcxr.errors import ConfigError, ImageError, MaskError
-from patchcxr.measure.biomarkers import cardiothoracic_ratio
 from patchcxr.report.style import (
     DOUBLE_COLUMN_MM,
     ORGAN_COLOURS,
-    SINGLE_COLUMN_MM,
     film_axes,
     new_figure,
     styled,
@@ -226,62 +224,4 @@ def segmentation_examples(
     if "truth" in seen:
         keys += [Line2D([], [], color=ORGAN_COLOURS["truth"], linewidth=1.5, label="True contours")]  # type: ignore[list-item]
     figure.legend(handles=keys, loc="outside lower center", ncols=3)
-    return figure
-
-
-def _double_arrow(axes: Axes, first: float, last: float, row: float, colour: str, height: int) -> None:
-    """Draw a horizontal double-headed arrow and thin uprights at both of its ends."""
-    for column in (first, last):
-        axes.plot([column, column], [row - 0.03 * height, row + 0.03 * height], color=colour, linewidth=1.2)
-    axes.annotate(
-        "",
-        xy=(last, row),
-        xytext=(first, row),
-        arrowprops={"arrowstyle": "<|-|>", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0},
-    )
-
-
-@styled
-def cardiothoracic_figure(image: AnyArray, heart: AnyArray, lungs: AnyArray, title: str = "") -> Figure:
-    """Film with the two diameters of the cardiothoracic ratio: heart red, thorax blue (Oh 2020, Fig. 2a).
-
-    Parameters
-    ----------
-    image
-        Film of shape (H, W).
-    heart, lungs
-        Masks of shape (H, W); ``lungs`` holds both.
-    title
-        Written before the ratio.
-
-    Returns
-    -------
-    Figure
-        The title gives the ratio; it is a dash where an organ is missing.
-
-    Raises
-    ------
-    MaskError
-        If a mask does not fit the film.
-    """
-    film = check_film(image)
-    masks = {"heart": check_mask(heart, film.shape, "heart"), "lungs": check_mask(lungs, film.shape, "lungs")}
-    ratio = cardiothoracic_ratio(masks["heart"], masks["lungs"])
-    film = thin(film, 1024)
-    masks = {name: thin(mask, 1024) for name, mask in masks.items()}
-    height = film.shape[0]
-    figure = new_figure(height_mm=(SINGLE_COLUMN_MM - 2.0) * height / film.shape[1] + 6, width_mm=SINGLE_COLUMN_MM)
-    axes = figure.subplots()
-    draw_film(axes, film)
-    for name, mask in masks.items():
-        draw_contour(axes, mask, ORGAN_COLOURS[name])
-        if not mask.any():
-            continue
-        occupied = np.flatnonzero(mask.any(axis=0))
-        extents = [int(np.ptp(np.flatnonzero(line))) if line.any() else -1 for line in mask]
-        row = float(extents.index(max(extents)))
-        _double_arrow(axes, occupied[0] - 0.5, occupied[-1] + 0.5, row, ORGAN_COLOURS[name], height)
-    axes.set(xlim=(-0.5, film.shape[1] - 0.5), ylim=(height - 0.5, -0.5))
-    value = "–" if np.isnan(ratio) else f"{ratio:.2f}"
-    axes.set_title(f"{title + ': ' if title else ''}cardiothoracic ratio {value}")
     return figure

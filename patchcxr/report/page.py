@@ -131,10 +131,15 @@ class Report:
         self._add(Block("notice", text=text))
 
     def table(
-        self, table: pd.DataFrame, caption: str, note: str = "", formats: Mapping[str, Format] | None = None
+        self,
+        table: pd.DataFrame,
+        caption: str,
+        note: str = "",
+        formats: Mapping[str, Format] | None = None,
+        heads: Mapping[str, str] | None = None,
     ) -> None:
-        """Add a numbered table; ``formats`` as in :func:`patchcxr.report.tables.format_table`."""
-        body = Markup(to_html(table, formats))
+        """Add a numbered table; ``formats`` and ``heads`` as in :class:`patchcxr.report.tables.PaperTable`."""
+        body = Markup(to_html(table, formats, heads))
         self._tables += 1
         self._add(Block("table", text=caption, number=self._tables, note=note, body=body))
 

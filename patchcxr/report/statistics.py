@@ -1,4 +1,4 @@
-"""Figures of measurements: biomarkers by class, localisation by method, severity, follow-up."""
+"""Figures of measurements: localisation by method, severity, follow-up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scipy import stats
 
 from patchcxr.errors import ConfigError
 from patchcxr.report.brackets import Bracket, brackets_from_pairs, draw_brackets
+from patchcxr.report.groups import MARKERS, group_scatter, require_columns
 from patchcxr.report.style import (
     BLACK,
     CYCLE,
@@ -24,110 +25,13 @@ from patchcxr.report.style import (
     display_name,
     jitter,
     new_figure,
-    panel_letter,
     styled,
 )
 from patchcxr.types import AnyArray, FloatArray
 
+__all__ = ["follow_up_figure", "group_scatter", "localization_figure", "require_columns", "severity_figure"]
+
 PANELS_A_ROW = 3
-
-
-def require_columns(table: pd.DataFrame, names: Sequence[str], what: str) -> None:
-    """Raise ConfigError when ``table`` lacks one of the columns ``names``."""
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise ConfigError(
-            f"{what} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns)) or 'none'}"
-        )
-
-
-def _group_ticks(axes: Axes, order: Sequence[str], counts: Sequence[int]) -> None:
-    """Name the groups below the axes, each with its number of values; long names are turned."""
-    labels = [f"{display_name(name)}\n(n = {count})" for name, count in zip(order, counts, strict=True)]
-    axes.set_xticks(range(len(order)), labels)
-    longest = max((len(display_name(name)) for name in order), default=0)
-    if longest * len(order) > 58:
-        axes.tick_params(axis="x", rotation=30)
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("right")
-            label.set_rotation_mode("anchor")
-    axes.set_xlim(-0.6, len(order) - 0.4)
-    axes.tick_params(axis="x", length=0)
-
-
-@styled
-def group_scatter(
-    table: pd.DataFrame,
-    value: str,
-    group: str,
-    order: Sequence[str],
-    pairs: pd.DataFrame | None = None,
-    ylabel: str = "",
-) -> Figure:
-    """Every value by group (left), and mean with one standard deviation (right), as in Oh 2020, Fig. 4.
-
-    Parameters
-    ----------
-    table
-        One row a value; NaN values are left out.
-    value, group
-        Columns of ``table``.
-    order
-        Groups from left to right.
-    pairs
-        Tidy pairwise tests with ``group_a``, ``group_b`` and ``stars`` of the
-        adjusted p; a bracket is drawn for each pair whose stars are not ``-``.
-    ylabel
-        Name and unit of the value.
-
-    Returns
-    -------
-    Figure
-        The standard deviation is that of the sample (ddof = 1); a group of
-        one value has no bar.
-
-    Raises
-    ------
-    ConfigError
-        If a column is missing or no group of ``order`` has a value.
-    """
-    require_columns(table, [value, group], "the table of values")
-    values = {name: table.loc[table[group] == name, value].dropna().to_numpy(float) for name in order}
-    if not any(len(found) for found in values.values()):
-        raise ConfigError(f"no row of the table has a {group} among {', '.join(order)}; check the order of the groups")
-    colours = class_colours(order)
-    brackets = brackets_from_pairs(pairs, order)
-    figure = new_figure(height_mm=72 + 3.5 * max((b.level for b in brackets), default=-1))
-    left, right = figure.subplots(1, 2)
-    bottoms, tops = [], []
-    for position, (name, found) in enumerate(values.items()):
-        offsets = position + np.asarray(jitter(len(found), name))
-        left.scatter(offsets, found, s=9, color=colours[name], alpha=0.6, linewidths=0, gid=f"values:{name}")
-        if len(found) == 0:
-            continue
-        mean = float(found.mean())
-        spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
-        right.errorbar(
-            position, mean, yerr=spread or None, fmt="o", markersize=5, capsize=3.5, linewidth=1.2,
-            color=colours[name], markeredgecolor=BLACK, markeredgewidth=0.4,
-        )  # fmt: skip
-        bottoms.append(mean - spread)
-        tops.append(mean + spread)
-    counts = [len(found) for found in values.values()]
-    for index, axes in enumerate((left, right)):
-        _group_ticks(axes, order, counts)
-        panel_letter(axes, index)
-    left.set_ylabel(ylabel or display_name(value))
-    right.set_ylabel("Mean ± 1 SD")
-    height = (max(tops) - min(bottoms)) or 1.0
-    end = draw_brackets(right, brackets, start=max(tops) + 0.10 * height, step=0.12 * height)
-    right.set_ylim(min(bottoms) - 0.08 * height, max(end, max(tops) + 0.08 * height))
-    right.spines["left"].set_bounds(min(bottoms) - 0.08 * height, max(tops) + 0.06 * height)
-    low, high = right.get_ylim()
-    right.yaxis.set_label_coords(-0.17, ((min(bottoms) + max(tops)) / 2 - low) / (high - low))
-    ticks = [t for t in MaxNLocator(6).tick_values(min(bottoms), max(tops)) if t <= max(tops) + 0.06 * height]
-    right.set_yticks([t for t in ticks if t >= min(bottoms) - 0.08 * height])
-    return figure
 
 
 def _binary(values: FloatArray) -> bool:
@@ -248,7 +152,7 @@ def severity_figure(
     true, predicted
         Shape (N,), in percent; pairs with NaN are left out.
     labels
-        Class or method of each value; sets the colour.
+        Class or method of each value; sets colour and marker.
     quantity
         What is compared, for the axis labels.
 
@@ -268,10 +172,11 @@ def severity_figure(
     top = 1.05 * float(max([*truth, *guess, 1.0]))
     axes.plot([0, top], [0, top], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="Identity", zorder=1)
     colours = class_colours(names) if labels is not None else {"": CYCLE[0]}
-    for name, colour in colours.items():
-        chosen = names == name
+    for index, (name, colour) in enumerate(colours.items()):
+        chosen, label = names == name, display_name(name) or None
+        marker = MARKERS[index % len(MARKERS)]
         axes.scatter(
-            truth[chosen], guess[chosen], s=13, color=colour, alpha=0.7, linewidths=0, label=display_name(name) or None
+            truth[chosen], guess[chosen], s=13, color=colour, marker=marker, alpha=0.7, linewidths=0, label=label
         )
     defined = len(truth) > 2 and np.ptp(truth) > 0 and np.ptp(guess) > 0
     rho = f"{float(stats.spearmanr(truth, guess).statistic):.2f}" if defined else "undefined"

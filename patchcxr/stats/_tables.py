@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from patchcxr.errors import CohortError, ConfigError, LabelError
 from patchcxr.types import FloatArray
+
+Clustering = Literal["aggregate", "bootstrap", "none"]
+PATIENT, STUDY = "patient", "study"
+"""Columns of a cohort that say whose film a row is and which; used by default where the table has them."""
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -35,6 +39,54 @@ def check_labels(table: pd.DataFrame, column: str) -> None:
         raise CohortError(f"{unnamed} rows have no {column!r}; fill the column or leave these rows out")
 
 
+def patient_column(table: pd.DataFrame, patient: str | None) -> str | None:
+    """Return the column to cluster on, or None: not asked for, or the usual column is not in the table.
+
+    Raises
+    ------
+    CohortError
+        If a column of another name than the usual one is missing, or a row has no patient.
+    """
+    if patient is None or (patient == PATIENT and patient not in table.columns):
+        return None
+    check_columns(table, [patient])
+    check_labels(table, patient)
+    return patient
+
+
+def check_key(table: pd.DataFrame, key: str | None) -> None:
+    """Raise :class:`~patchcxr.errors.CohortError` if two rows have the same ``key``: one study counted twice.
+
+    Without a key, or if the table lacks the usual column, nothing is checked. Rows without a key are not compared.
+    """
+    if key is None or (key == STUDY and key not in table.columns):
+        return
+    check_columns(table, [key])
+    keys = table[key].dropna()
+    repeated = keys[keys.duplicated()]
+    if len(repeated):
+        raise CohortError(
+            f"{len(repeated)} rows repeat a {key}, such as {repeated.iloc[0]!r}; expected each {key} once: drop the "
+            "repeats with drop_duplicates, or pass key=None if rows share it for a reason"
+        )
+
+
+def check_clustering(clustering: str) -> None:
+    """Raise :class:`~patchcxr.errors.ConfigError` for an unknown way to treat repeated patients."""
+    if clustering not in ("aggregate", "bootstrap", "none"):
+        raise ConfigError(f"clustering is {clustering!r}; expected 'aggregate', 'bootstrap' or 'none'")
+
+
+def unclustered_note(table: pd.DataFrame, patient: str | None, column: str | None) -> str:
+    """Say that films count as independent: ``patient`` was asked for, but the table has no such ``column``."""
+    return f"no column {patient!r}: films taken as independent" if patient and column is None else ""
+
+
+def join_notes(*notes: str) -> str:
+    """Join the notes that say something."""
+    return "; ".join(note for note in notes if note)
+
+
 def group_order(table: pd.DataFrame, group: str, order: Sequence[Any] | None) -> list[Any]:
     """Return the groups to compare: ``order`` if given, else every group, sorted.
 
@@ -43,7 +95,11 @@ def group_order(table: pd.DataFrame, group: str, order: Sequence[Any] | None) ->
     LabelError
         If ``order`` names a group that no row has, or one twice.
     """
-    present = sorted(table[group].unique())
+    try:
+        present = sorted(table[group].unique())
+    except TypeError:
+        kinds = sorted({type(name).__name__ for name in table[group]})
+        raise CohortError(f"column {group!r} mixes {kinds}; expected groups of one kind, such as all str") from None
     if order is None:
         return present
     unknown = [name for name in order if name not in present]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
+from scipy import stats
 
 from patchcxr.errors import ConfigError
 from patchcxr.types import FloatArray
@@ -27,7 +27,16 @@ def adjust(p: FloatArray, correction: Correction) -> FloatArray:
     adjusted = np.array(p, dtype=np.float64)
     tested = ~np.isnan(adjusted)
     if correction != "none" and tested.any():
-        adjusted[tested] = multipletests(adjusted[tested], method=correction)[1]
+        adjust_tested = _holm if correction == "holm" else stats.false_discovery_control
+        adjusted[tested] = adjust_tested(adjusted[tested])
+    return adjusted
+
+
+def _holm(p: FloatArray) -> FloatArray:
+    """Holm's step-down: the k-th smallest of n p-values times n - k + 1, never below the one before it."""
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
     return adjusted
 
 

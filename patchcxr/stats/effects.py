@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from patchcxr.stats._exact import UNTIED_LIMIT, rank_sum_quantile, signed_rank_quantile
 from patchcxr.stats._tables import check_confidence, kth_smallest
 from patchcxr.types import FloatArray
 
@@ -65,9 +67,10 @@ def matched_rank_biserial(differences: FloatArray) -> float:
 def hodges_lehmann(a: FloatArray, b: FloatArray, confidence: float = 0.95) -> Shift:
     """Hodges-Lehmann shift between two independent samples: the median of all differences a - b.
 
-    The interval takes the order statistics of the differences at the normal approximation of the Mann-Whitney
-    distribution (Hollander & Wolfe 1999, section 4.3), so it goes with the rank-sum test. With samples so small that
-    no interval reaches the confidence, it spans all differences.
+    The interval takes the order statistics of the differences at the quantile of the Mann-Whitney distribution, exact
+    if both samples have fewer than 50 values and else by the normal approximation (Hollander & Wolfe 1999, section
+    4.3), so it goes with the rank-sum test. With ties it is somewhat cautious. With samples so small that no interval
+    reaches the confidence, it spans all differences.
 
     Returns
     -------
@@ -85,31 +88,31 @@ def hodges_lehmann(a: FloatArray, b: FloatArray, confidence: float = 0.95) -> Sh
     2.0
     """
     check_confidence(confidence)
-    a, b = np.sort(np.asarray(a, dtype=np.float64)), np.sort(np.asarray(b, dtype=np.float64))
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     pairs = a.size * b.size
     if pairs == 0:
         return Shift(NAN, NAN, NAN)
+    kth = _kth_difference(a, b)
+    if max(a.size, b.size) < UNTIED_LIMIT:
+        rank = max(1, rank_sum_quantile(a.size, b.size, 0.5 - confidence / 2))
+    else:
+        rank = _interval_rank(pairs, np.sqrt(pairs * (a.size + b.size + 1) / 12), confidence)
+    return Shift(_median_of(kth, pairs), kth(rank), kth(pairs + 1 - rank))
 
-    def count(t: float) -> int:
-        return int((b.size - np.searchsorted(b, a - t, side="left")).sum())
 
-    def above(t: float) -> float:
-        nearest = np.searchsorted(b, a - t, side="left") - 1
-        return float((a - b[nearest])[nearest >= 0].min())
-
-    def kth(k: int) -> float:
-        return kth_smallest(k, float(a[0] - b[-1]), float(a[-1] - b[0]), count, above)
-
-    spread = np.sqrt(pairs * (a.size + b.size + 1) / 12)
-    rank = _interval_rank(pairs, spread, confidence)
-    return Shift((kth((pairs + 1) // 2) + kth(pairs // 2 + 1)) / 2, kth(rank), kth(pairs + 1 - rank))
+def shift_estimate(a: FloatArray, b: FloatArray) -> float:
+    """Estimate of :func:`hodges_lehmann` alone, such as for a bootstrap; NaN if a sample is empty."""
+    if a.size * b.size == 0:
+        return NAN
+    return _median_of(_kth_difference(a, b), a.size * b.size)
 
 
 def paired_hodges_lehmann(differences: FloatArray, confidence: float = 0.95) -> Shift:
     """Hodges-Lehmann pseudo-median of paired differences: the median of their Walsh averages.
 
-    The interval takes the order statistics of the Walsh averages at the normal approximation of the signed-rank
-    distribution (Hollander & Wolfe 1999, section 3.3).
+    The interval takes the order statistics of the Walsh averages at the quantile of the signed-rank distribution,
+    exact with fewer than 50 pairs and else by the normal approximation (Hollander & Wolfe 1999, section 3.3). Pairs
+    without a difference count, as in R.
 
     Returns
     -------
@@ -144,9 +147,30 @@ def paired_hodges_lehmann(differences: FloatArray, confidence: float = 0.95) -> 
     def kth(k: int) -> float:
         return kth_smallest(k, float(d[0]), float(d[-1]), count, above)
 
-    spread = np.sqrt(d.size * (d.size + 1) * (2 * d.size + 1) / 24)
-    rank = _interval_rank(pairs, spread, confidence)
-    return Shift((kth((pairs + 1) // 2) + kth(pairs // 2 + 1)) / 2, kth(rank), kth(pairs + 1 - rank))
+    if d.size < UNTIED_LIMIT:
+        rank = max(1, signed_rank_quantile(d.size, 0.5 - confidence / 2))
+    else:
+        rank = _interval_rank(pairs, np.sqrt(d.size * (d.size + 1) * (2 * d.size + 1) / 24), confidence)
+    return Shift(_median_of(kth, pairs), kth(rank), kth(pairs + 1 - rank))
+
+
+def _kth_difference(a: FloatArray, b: FloatArray) -> Callable[[int], float]:
+    """Function that gives the k-th smallest (from 1) of all differences a - b."""
+    a, b = np.sort(a), np.sort(b)
+
+    def count(t: float) -> int:
+        return int((b.size - np.searchsorted(b, a - t, side="left")).sum())
+
+    def above(t: float) -> float:
+        nearest = np.searchsorted(b, a - t, side="left") - 1
+        return float((a - b[nearest])[nearest >= 0].min())
+
+    return lambda k: kth_smallest(k, float(a[0] - b[-1]), float(a[-1] - b[0]), count, above)
+
+
+def _median_of(kth: Callable[[int], float], pairs: int) -> float:
+    lower = kth((pairs + 1) // 2)
+    return lower if pairs % 2 else (lower + kth(pairs // 2 + 1)) / 2
 
 
 def _interval_rank(pairs: int, spread: float, confidence: float) -> int:

@@ -1,4 +1,7 @@
-"""One call from a table of biomarkers to the statistics of Oh 2020, Tables VI to IX."""
+"""One call from a table of biomarkers to the statistics of Oh 2020, Tables VI to IX.
+
+:func:`compare` returns one tidy table; :func:`compare_groups` the tables that a study writes.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import LabelError
-from patchcxr.stats._tables import check_columns, check_labels, group_order, group_values
+from patchcxr.stats._tables import PATIENT, STUDY, group_order, group_values, patient_column
+from patchcxr.stats.classes import compare
 from patchcxr.stats.comparisons import by_patient, kruskal, normality, rank_sum_pairs
 from patchcxr.stats.corrections import Correction
+
+__all__ = ["GroupComparison", "compare", "compare_groups", "group_summary", "triangular_table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +35,12 @@ class GroupComparison:
         Correction of the p-values of ``pairs`` and ``naive_pairs``.
     summary
         One row a group, see :func:`group_summary`.
-    normality, omnibus, pairs
-        As :func:`~patchcxr.stats.comparisons.normality`, :func:`~patchcxr.stats.comparisons.kruskal` and
-        :func:`~patchcxr.stats.comparisons.rank_sum_pairs` return them.
+    normality, omnibus
+        As :func:`~patchcxr.stats.comparisons.normality` and :func:`~patchcxr.stats.comparisons.kruskal` return them.
+    pairs
+        As :func:`compare` returns it.
     naive_pairs
-        ``pairs`` with every film taken as independent; the same as ``pairs`` if the unit is the film.
+        As :func:`~patchcxr.stats.comparisons.rank_sum_pairs` returns it with every film taken as independent.
     """
 
     value: str
@@ -56,58 +63,44 @@ def compare_groups(
     value: str,
     group: str,
     order: Sequence[Any] | None = None,
-    patient: str | None = None,
+    patient: str | None = PATIENT,
     correction: Correction = "holm",
+    key: str | None = STUDY,
 ) -> GroupComparison:
-    """Compare a biomarker between classes: summary, normality, omnibus and pairwise tests.
-
-    Several films of one patient are not independent. With ``patient`` each patient's films of a group are averaged
-    before every test, and the test over films stands beside it in ``naive_pairs``. The exclusion of AP supine films
-    (Table VIII) is a row filter on the table that is passed in.
+    """Compare a biomarker between classes: :func:`compare` with summary, normality and omnibus test as tables.
 
     Parameters
     ----------
-    table
-        One row a film.
-    value, group, patient
-        Names of the columns; without ``patient`` every film counts on its own.
-    order
-        Groups to compare, in the order of the table; others are left out. By default all, sorted.
-    correction
-        ``"holm"``, ``"fdr_bh"`` or ``"none"``, over the pairs.
+    table, value, group, order, patient, correction, key
+        As for :func:`compare`; patients are aggregated where they are known.
 
     Raises
     ------
-    CohortError
-        If a column is missing or not numeric, a row has no group or no patient, or there are fewer than two groups.
-    LabelError
-        If ``order`` names a group that no row has.
-    ConfigError
-        If the correction is unknown.
+    CohortError, LabelError, ConfigError
+        As :func:`compare`.
 
     Examples
     --------
     >>> films = pd.DataFrame({"label": ["a"] * 4 + ["b"] * 4, "patient": [1, 1, 2, 3, 4, 5, 6, 7], "ctr": range(8)})
-    >>> result = compare_groups(films, "ctr", "label", patient="patient")
+    >>> result = compare_groups(films, "ctr", "label")
     >>> result.unit, int(result.pairs["n_a"][0]), int(result.naive_pairs["n_a"][0])
     ('patient', 3, 4)
     """
-    check_columns(table, [value, group])
-    check_labels(table, group)
+    pairs = compare(table, value, group, order, patient=patient, key=key, correction=correction)
     chosen = group_order(table, group, order)
     films = table[table[group].isin(chosen)]
-    units = films if patient is None else by_patient(films, value, group, patient)
-    naive = rank_sum_pairs(films, value, group, chosen, correction)
+    column = patient_column(films, patient)
+    units = films if column is None else by_patient(films, value, group, column)
     return GroupComparison(
         value=value,
         group=group,
-        unit="film" if patient is None else "patient",
+        unit="film" if column is None else "patient",
         correction=correction,
-        summary=group_summary(films, value, group, chosen, patient),
+        summary=group_summary(films, value, group, chosen, column),
         normality=normality(units, value, group, chosen),
         omnibus=kruskal(units, value, group, chosen),
-        pairs=naive.copy() if patient is None else rank_sum_pairs(units, value, group, chosen, correction),
-        naive_pairs=naive,
+        pairs=pairs,
+        naive_pairs=rank_sum_pairs(films, value, group, chosen, correction),
     )
 
 

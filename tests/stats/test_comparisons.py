@@ -13,10 +13,12 @@ from patchcxr.stats.comparisons import (
     kruskal,
     normality,
     paired_table,
+    rank_sum,
     rank_sum_pairs,
     signed_rank_pairs,
     stars,
 )
+from patchcxr.stats.paired import signed_rank
 
 ORDER = ["normal", "tuberculosis", "bacterial", "covid19"]
 
@@ -62,8 +64,45 @@ def test_rank_sum_equals_r_on_the_permeability_data():
     )
     # R: wilcox.test(x, y, alternative = "g") -> W = 35, p-value = 0.1272; two-sided is twice that.
     pair = rank_sum_pairs(table, "ctr", "label", ["term", "early"]).iloc[0]
-    assert pair["statistic"] == 35
+    assert (pair["statistic"], pair["method"]) == (35, "exact")
     assert pair["p"] == pytest.approx(2 * 0.1272, abs=1e-4)
+    assert pair["p"] == pytest.approx(0.254412254412)
+
+
+def test_tied_values_take_the_correction_for_ties_and_continuity_as_in_r():
+    table = long_table(a=[3, 5, 5, 6, 7, 7, 8, 9, 10, 11, 12, 13], b=[1, 2, 2, 3, 4, 5, 5, 6, 6, 7, 8, 9])
+    # R: wilcox.test(a, b, exact = FALSE, correct = TRUE) -> W = 112.5, p-value = 0.0203124449045
+    pair = rank_sum_pairs(table, "ctr", "label").iloc[0]
+    assert (pair["statistic"], pair["method"]) == (112.5, "asymptotic")
+    assert pair["p"] == pytest.approx(0.0203124449045)
+
+
+def test_few_tied_values_are_tested_exactly_given_their_ties():
+    table = long_table(a=[1, 2, 2, 4], b=[2, 4, 5, 6, 6])
+    # R: r <- rank(c(a, b)); s <- combn(r, 4, sum); t <- sum(r[1:4]); 2 * min(mean(s <= t), mean(s >= t))
+    pair = rank_sum_pairs(table, "ctr", "label").iloc[0]
+    assert (pair["method"], pair["p"]) == ("exact", pytest.approx(0.111111111111))
+
+
+@pytest.mark.parametrize("sizes", [(49, 49), (7, 45), (3, 2), (1, 30)])
+def test_untied_values_below_fifty_a_group_equal_the_exact_test_of_scipy(rng, sizes):
+    a, b = rng.normal(0.4, 1, sizes[0]), rng.normal(size=sizes[1])
+    pair = rank_sum_pairs(long_table(a=a, b=b), "ctr", "label").iloc[0]
+    assert pair["p"] == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+
+
+def test_signed_rank_of_tied_differences_equals_r():
+    d = [1, 2, 2, -1, 3, 4, 4, 5, -2, 6, 7, 8, 0, 0, 9, -3]
+    repeated = [*d, *d]
+    table = pd.DataFrame({"a": repeated, "b": np.zeros(32)})
+    # R: wilcox.test(c(d, d), exact = FALSE, correct = TRUE) -> V = 361, p-value = 0.000324811341066
+    pair = signed_rank_pairs(table, ["a", "b"]).iloc[0]
+    assert (pair["method"], pair["zeros"]) == ("asymptotic", 4)
+    assert pair["statistic"] == 28 * 29 / 2 - 361
+    assert pair["p"] == pytest.approx(0.000324811341066)
+    # R: dd <- c(1, 1, -2, 3, 3, 4); g <- expand.grid(rep(list(0:1), 6)); sums of rank(abs(dd)) over all signs
+    few = signed_rank_pairs(pd.DataFrame({"a": [1, 1, -2, 3, 3, 4], "b": np.zeros(6)}), ["a", "b"]).iloc[0]
+    assert (few["method"], few["p"]) == ("exact", 0.15625)
 
 
 def test_every_pair_equals_mann_whitney_with_tie_and_continuity_correction(films):
@@ -157,6 +196,23 @@ def test_normality_equals_scipy_and_statsmodels(films):
     assert result.loc["covid19", "ks_statistic"] == pytest.approx(expected.statistic)
     assert result.loc["covid19", "ks_p"] == pytest.approx(expected.pvalue)
     assert result.loc["covid19", "lilliefors_p"] == pytest.approx(lilliefors(sample)[1])
+    assert (result["note"] == "").all()
+
+
+def test_shapiro_wilk_equals_r():
+    row = normality(long_table(term=[0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46]), "ctr", "label").iloc[
+        0
+    ]
+    # R: shapiro.test(x) -> W = 0.911289389148, p-value = 0.289965734802
+    assert (row["shapiro_w"], row["shapiro_p"]) == pytest.approx((0.911289389148, 0.289965734802), rel=1e-5)
+
+
+def test_shapiro_wilk_is_not_given_beyond_its_limits(rng):
+    result = normality(long_table(many=rng.normal(size=5001), three=[1.0, 2.0, 4.0]), "ctr", "label").set_index("group")
+    assert np.isnan(result.loc["many", "shapiro_p"])
+    assert result.loc["many", "note"] == "Shapiro-Wilk is limited to 5000 values"
+    assert np.isfinite(result.loc["three", "shapiro_p"])
+    assert result.loc["three", "note"] == "3 values are too few"
 
 
 def test_lilliefors_rejects_what_the_fitted_kolmogorov_smirnov_lets_pass():
@@ -170,6 +226,83 @@ def test_normality_of_too_few_or_equal_values_is_undefined():
     result = normality(long_table(few=[1.0, 2.0, 4.0], equal=[1.0] * 9), "ctr", "label")
     assert result["lilliefors_p"].isna().all()
     assert not result["normal"].any()
+    assert result["note"].tolist() == ["all values are equal", "3 values are too few"]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "p", "note"),
+    [
+        ([], [1.0, 2.0], np.nan, "no value: a"),
+        ([np.nan, np.inf], [1.0, 2.0], np.nan, "no value: a"),
+        ([3.0], [1.0, 2.0], 2 / 3, "cannot be below 0.67"),
+        ([3.0, 4.0], [1.0, 2.0], 1 / 3, "cannot be below 0.33"),
+        ([1.0] * 6, [1.0] * 6, 1.0, "all values are equal"),
+        ([1.0] * 6, [1.0, 2.0, 2.0, 3.0, 3.0, 4.0], 2 * 7 / 924, "constant: a"),  # 7 ways to take 6 of 7 ones
+    ],
+)
+def test_small_empty_and_constant_groups_are_defined_and_noted(a, b, p, note):
+    table = long_table(a=a or [np.nan], b=b)
+    pair = rank_sum_pairs(table, "ctr", "label").iloc[0]
+    assert pair["p"] == pytest.approx(p, nan_ok=True)
+    assert note in pair["note"]
+
+
+def test_groups_of_mixed_kinds_are_refused():
+    with pytest.raises(CohortError, match=r"column 'label' mixes \['int', 'str'\]"):
+        rank_sum_pairs(pd.DataFrame({"label": [1, "a"], "ctr": [1.0, 2.0]}), "ctr", "label")
+
+
+def test_kruskal_names_what_limits_it():
+    table = long_table(a=[1.0, 2.0], b=[3.0, 4.0], c=[np.nan])
+    row = kruskal(table, "ctr", "label").iloc[0]
+    assert row["note"] == "without values: c; groups below five values: p is approximate"
+
+
+def test_unpaired_data_are_refused_by_paired_tests():
+    wide = pd.DataFrame({"a": [1.0, 2.0, np.nan, np.nan], "b": [np.nan, np.nan, 3.0, 4.0]})
+    with pytest.raises(CohortError, match="no row has both 'a' and 'b'; expected paired data"):
+        signed_rank_pairs(wide, ["a", "b"])
+    long = pd.DataFrame({"study": ["s1", "s2", "s3"], "method": ["a", "a", "b"], "dice": [0.9, 0.8, 0.7]})
+    with pytest.raises(CohortError, match="no study has values of two methods; expected paired data"):
+        paired_table(long, "study", "method", "dice")
+
+
+def test_a_study_that_is_twice_in_the_table_is_refused(methods):
+    twice = pd.concat([methods, methods.iloc[:2]], ignore_index=True)
+    with pytest.raises(CohortError, match="2 rows repeat a study, such as 's0'"):
+        signed_rank_pairs(twice, ["gradcam", "infection"])
+    assert signed_rank_pairs(twice, ["gradcam", "infection"], key=None, groups=None)["n"].iloc[0] == 42
+
+
+@pytest.mark.parametrize("few", [1, 2, 5])
+def test_few_differences_are_noted(few):
+    table = pd.DataFrame({"a": np.arange(1.0, few + 1), "b": np.zeros(few)})
+    pair = signed_rank_pairs(table, ["a", "b"]).iloc[0]
+    assert pair["p"] == 2.0 ** (1 - few)
+    assert f"p cannot be below {2.0 ** (1 - few):.2g}" in pair["note"]
+
+
+@pytest.mark.slow
+def test_p_values_are_uniform_under_the_null(rng):
+    runs = 1000
+    found = {"rank sum": [], "signed rank": [], "kruskal": []}
+    for _ in range(runs):
+        a, b, c = rng.normal(size=(3, 60))
+        found["rank sum"].append(rank_sum(a, b)[1])
+        found["signed rank"].append(signed_rank(a - b)[1])
+        found["kruskal"].append(stats.kruskal(a, b, c).pvalue)
+    for name, p in found.items():
+        assert stats.kstest(p, "uniform").pvalue > 0.001, name
+        assert abs(np.mean(np.array(p) < 0.05) - 0.05) < 3.3 * np.sqrt(0.05 * 0.95 / runs), name
+
+
+@pytest.mark.slow
+def test_exact_p_values_keep_their_level_with_few_tied_values(rng):
+    runs = 1200
+    ranks = [rank_sum(rng.integers(0, 4, 6).astype(float), rng.integers(0, 4, 7).astype(float))[1] for _ in range(runs)]
+    signs = [signed_rank(rng.integers(-3, 4, 10).astype(float))[1] for _ in range(runs)]
+    for p in (ranks, signs):
+        assert np.mean(np.array(p) <= 0.05) < 0.05 + 3.3 * np.sqrt(0.05 * 0.95 / runs)
 
 
 def test_each_patient_counts_once_with_the_mean_of_its_films():
@@ -204,7 +337,7 @@ def test_signed_rank_equals_r_on_the_depression_data():
 
 def test_signed_rank_pairs_equal_scipy_and_holm(methods):
     columns = ["gradcam", "probabilistic", "infection"]
-    pairs = signed_rank_pairs(methods, columns)
+    pairs = signed_rank_pairs(methods, columns, groups=None)
     expected = [
         stats.wilcoxon(methods[a], methods[b]).pvalue
         for a, b in [(columns[0], columns[1]), (columns[0], columns[2]), (columns[1], columns[2])]
@@ -216,33 +349,39 @@ def test_signed_rank_pairs_equal_scipy_and_holm(methods):
 
 def test_zero_differences_are_left_out_and_counted(methods):
     methods.loc[:9, "probabilistic"] = methods.loc[:9, "gradcam"]
-    pair = signed_rank_pairs(methods, ["gradcam", "probabilistic"]).iloc[0]
-    assert pair["zeros"] == 10
+    pair = signed_rank_pairs(methods, ["gradcam", "probabilistic"], groups=None).iloc[0]
+    assert (pair["zeros"], pair["method"]) == (10, "exact")
     rest = methods["gradcam"][10:] - methods["probabilistic"][10:]
-    assert pair["p"] == pytest.approx(stats.wilcoxon(rest, method="asymptotic").pvalue)
-    pratt = signed_rank_pairs(methods, ["gradcam", "probabilistic"], zero_method="pratt").iloc[0]
-    assert pratt["p"] != pytest.approx(pair["p"])
+    assert pair["p"] == pytest.approx(stats.wilcoxon(rest, method="exact").pvalue)
+    pratt = signed_rank_pairs(methods, ["gradcam", "probabilistic"], groups=None, zero_method="pratt").iloc[0]
+    assert pratt["p"] == pytest.approx(
+        stats.wilcoxon(
+            methods["gradcam"] - methods["probabilistic"], zero_method="pratt", correction=True, method="asymptotic"
+        ).pvalue
+    )
 
 
 def test_a_method_against_its_copy_is_no_evidence(methods):
     methods["copy"] = methods["gradcam"]
-    pair = signed_rank_pairs(methods, ["gradcam", "copy"]).iloc[0]
+    pair = signed_rank_pairs(methods, ["gradcam", "copy"], groups=None).iloc[0]
     assert (pair["p"], pair["rank_biserial"], pair["mean_difference"], pair["zeros"]) == (1, 0, 0, 40)
+    assert pair["note"] == "every difference is 0"
 
 
 def test_films_that_lack_either_method_are_dropped_in_pairs_and_counted(methods):
     methods.loc[[0, 1], "gradcam"] = np.nan
     methods.loc[[1, 2], "infection"] = np.nan
-    pair = signed_rank_pairs(methods, ["gradcam", "infection"]).iloc[0]
+    pair = signed_rank_pairs(methods, ["gradcam", "infection"], groups=None).iloc[0]
     assert (pair["n"], pair["films"], pair["dropped"]) == (37, 37, 3)
-    clean = signed_rank_pairs(methods.drop([0, 1, 2]), ["gradcam", "infection"]).iloc[0]
+    clean = signed_rank_pairs(methods.drop([0, 1, 2]), ["gradcam", "infection"], groups=None).iloc[0]
     assert pair["p"] == clean["p"]
 
 
 def test_with_patients_the_test_has_one_difference_a_patient(methods):
-    pair = signed_rank_pairs(methods, ["gradcam", "infection"], groups="patient").iloc[0]
+    pair = signed_rank_pairs(methods, ["gradcam", "infection"]).iloc[0]
     differences = (methods["gradcam"] - methods["infection"]).groupby(methods["patient"]).mean()
     assert (pair["n"], pair["films"]) == (20, 40)
+    assert pair["p_naive"] == pytest.approx(stats.wilcoxon(methods["gradcam"] - methods["infection"]).pvalue)
     assert pair["p"] == pytest.approx(stats.wilcoxon(differences).pvalue)
     assert pair["median_difference"] == pytest.approx(differences.median())
 
@@ -265,7 +404,7 @@ def test_bootstrap_intervals_hold_the_difference_and_repeat_with_the_seed(method
 def test_pairs_without_a_film_are_undefined(methods):
     methods["silent"] = np.nan
     pair = signed_rank_pairs(methods, ["gradcam", "silent"], groups="patient", rng=np.random.default_rng(0)).iloc[0]
-    assert (pair["n"], pair["dropped"], pair["stars"]) == (0, 40, "n/a")
+    assert (pair["n"], pair["dropped"], pair["stars"], pair["note"]) == (0, 40, "n/a", "no pair of values")
     assert np.isnan(pair["p"])
 
 

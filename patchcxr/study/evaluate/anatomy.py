@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,22 @@ import pandas as pd
 
 from patchcxr.errors import PatchCXRError, SplitError
 from patchcxr.measure import biomarkers as marker
+from patchcxr.measure.deformation import UNDER_SEGMENTED, lung_templates
 from patchcxr.measure.overlap import dice, jaccard
 from patchcxr.preprocessing.store import FilmStore
+from patchcxr.report.comparison_tables import triangle
 from patchcxr.report.tables import write_table
-from patchcxr.stats.markers import compare_groups, triangular_table
+from patchcxr.stats.intervals import wilson_interval
+from patchcxr.stats.markers import compare_groups
 from patchcxr.study.config import BiomarkerConfig
 from patchcxr.study.predict import Lungs, as_film, failure_table
 from patchcxr.study.select import from_sources
+from patchcxr.types import FloatArray
 
 if TYPE_CHECKING:
     from patchcxr.study.run import Study
 
+SPACING_COLUMNS = ("row_spacing_mm", "column_spacing_mm")
 STRUCTURES = ("lung", "right_lung", "left_lung", "heart")
 
 
@@ -75,26 +80,81 @@ def trained_sources(study: Study) -> set[str]:
     return set(rows["source"])
 
 
-def measure_films(table: pd.DataFrame, films: FilmStore, anatomy: Lungs) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure_films(
+    table: pd.DataFrame, films: FilmStore, anatomy: Lungs, templates: Mapping[str, FloatArray] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Biomarkers of every film (Oh 2020, section III.B), and the films that failed.
 
     The first table has the cohort's columns study, patient, label, class,
-    view, source, split and days, then the biomarkers; a missing organ gives
-    NaN and is listed in the second table.
+    view, source, split and days, then the biomarkers
+    (:func:`patchcxr.measure.biomarkers.biomarkers`) and ``under_segmented``,
+    whether the lungs are deformed by a quarter or more (O14; empty without
+    ``templates``). A missing organ gives NaN and is listed in the second
+    table. The infected shares are those of the cohort's own infection masks;
+    millimetres come from the columns ``row_spacing_mm`` and
+    ``column_spacing_mm``, else from the film's file.
     """
     rows, failures = [], []
     keep = [c for c in ("study", "patient", "label", "class_name", "view", "source", "split", "days") if c in table]
-    for row in table[keep].to_dict("records"):
-        name = str(row["study"])
+    given = [c for c in SPACING_COLUMNS if c in table]
+    for record in table[keep + given].to_dict("records"):
+        name = str(record["study"])
         try:
-            masks = [anatomy.structure(name, part, films.size) for part in ("right_lung", "left_lung", "heart")]
-            values = marker.biomarkers(as_film(films.film(name)), *masks)
+            right, left, heart = (
+                anatomy.structure(name, part, films.size) for part in ("right_lung", "left_lung", "heart")
+            )
+            values = marker.biomarkers(
+                as_film(films.film(name)),
+                right,
+                left,
+                heart,
+                infection=films.mask(name, "infection") if films.has(name, "infection") else None,
+                pixel_spacing_mm=_spacing(films, name, [record.get(column) for column in SPACING_COLUMNS]),
+                templates=templates,
+            )
         except PatchCXRError as error:
             failures.append((name, "biomarkers", str(error)))
             continue
-        failures += [(name, "biomarkers", reason) for reason in marker.missing_organs(*masks).values()]
-        rows.append({**row, **values})
+        failures += [(name, "biomarkers", reason) for reason in marker.missing_organs(right, left, heart).values()]
+        deformed = values["lung_deformation"]
+        flag = pd.NA if np.isnan(deformed) else deformed > UNDER_SEGMENTED
+        rows.append({**{column: record[column] for column in keep}, **values, "under_segmented": flag})
     return pd.DataFrame(rows), failure_table(failures)
+
+
+def _spacing(films: FilmStore, study: str, given: Sequence[object]) -> tuple[float, float] | None:
+    """(row, column) spacing in millimetres of a prepared film: as the cohort says, else as its file does."""
+    row_mm, column_mm = (pd.to_numeric(value, errors="coerce") for value in given)
+    if pd.isna(row_mm) or pd.isna(column_mm):
+        return films.pixel_spacing_mm(study)
+    rows, columns = films.source_shape(study)
+    return float(row_mm) * rows / films.size, float(column_mm) * columns / films.size
+
+
+def lung_shapes(table: pd.DataFrame, films: FilmStore) -> dict[str, FloatArray] | None:
+    """Mean shapes of the lungs of the normal training films whose lungs are known; ``None`` without such films."""
+    normal = table[(table["label"] == "normal") & (table["split"] == "train")]["study"]
+    known = [name for name in normal if films.has(name, "right_lung") and films.has(name, "left_lung")]
+    pairs = [(films.mask(name, "right_lung"), films.mask(name, "left_lung")) for name in known]
+    pairs = [pair for pair in pairs if all(lung.any() for lung in pair)]
+    return lung_templates(pairs) if pairs else None
+
+
+def under_segmentation(markers: pd.DataFrame) -> pd.DataFrame:
+    """Films whose lungs are deformed by a quarter or more, by label (Oh 2020, section on segmentation effects).
+
+    The paper judged by eye; here the deformation is measured against the mean
+    shape of normal lungs, so the counts tell of the masks as much as of disease.
+    """
+    judged = markers[markers["under_segmented"].notna()]
+    rows = []
+    for label in label_order(judged["label"]):
+        part = judged[judged["label"] == label]
+        count = int(part["under_segmented"].astype(bool).sum())
+        low, high = wilson_interval(count, len(part))
+        rows.append({"label": label, "films": len(part), "under_segmented": count, "share": count / len(part)})
+        rows[-1] |= {"share_low": low, "share_high": high, "median_deformation": part["lung_deformation"].median()}
+    return pd.DataFrame(rows)
 
 
 def label_order(labels: pd.Series) -> list[str]:
@@ -135,7 +195,7 @@ def compare_markers(markers: pd.DataFrame, config: BiomarkerConfig, folder: Path
             write_table(found.omnibus, f"{base}_omnibus")
             write_table(found.pairs, f"{base}_pairs")
             write_table(found.naive_pairs, f"{base}_pairs_films")
-            write_table(triangular_table(found.pairs, present, found.summary).reset_index(), f"{base}_table")
+            triangle(found).write(f"{base}_table")
 
 
 def biomarkers(study: Study, folder: Path) -> pd.DataFrame:
@@ -147,8 +207,11 @@ def biomarkers(study: Study, folder: Path) -> pd.DataFrame:
     config = study.config.biomarkers
     rows = from_sources(study.table[study.table["class_name"].notna()], config.sources)
     films = study.store(study.config.anatomy.image_size)
-    markers, failures = measure_films(rows, films, study.predicted_anatomy())
-    write_table(markers, folder / "films")
+    templates = lung_shapes(study.table, films)
+    markers, failures = measure_films(rows, films, study.predicted_anatomy(), templates)
+    write_table(markers, folder / "films", kinds=("csv",))
+    if markers["under_segmented"].notna().any():
+        write_table(under_segmentation(markers), folder / "under_segmentation")
     compare_markers(markers, config, folder)
     errors = marker_errors(study, markers, films)
     if len(errors):

@@ -12,9 +12,9 @@ from patchcxr.errors import SplitError
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.localization import localization_scores
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
+from patchcxr.report.comparison_tables import localization_table
 from patchcxr.report.tables import write_table
 from patchcxr.stats.association import rank_correlation
-from patchcxr.stats.paired import paired_table, signed_rank_pairs
 from patchcxr.study.evaluate.detectors import InfectionMaps
 from patchcxr.study.predict import failure_table
 from patchcxr.types import BoolArray, FloatArray
@@ -104,14 +104,7 @@ def saliency(study: Study, folder: Path) -> pd.DataFrame:
     write_table(summary.reset_index().rename(columns={"count": "n"}), folder / "summary")
     rng = np.random.default_rng(study.config.seed)
     resamples = study.config.report.bootstrap_resamples
-    patients = films.drop_duplicates("study").set_index("study")["patient"]
-    tests = []
-    for measure, part in films.groupby("measure", sort=False):
-        wide = paired_table(part, "study", "method", "value")
-        wide["patient"] = wide["study"].map(patients)
-        pairs = signed_rank_pairs(wide, list(MAPS), groups="patient", rng=rng, resamples=resamples)
-        tests.append(pairs.assign(measure=measure))
-    write_table(pd.concat(tests, ignore_index=True), folder / "tests")
+    localization_table(films, MAPS, rng=rng, resamples=resamples).write(folder / "tests")
     ranks = []
     for method, part in pd.DataFrame(means).groupby("method", sort=False):
         ranked = rank_correlation(

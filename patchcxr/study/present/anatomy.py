@@ -106,9 +106,10 @@ def show_biomarkers(show: Presenter) -> None:
         )
         pairs = show.table("biomarkers", f"{measure}_pairs")
         show.figure(
-            group_scatter(markers, measure, "label", labels, pairs, title),
+            group_scatter(markers, measure, "label", labels, pairs, title, patient="patient"),
             f"biomarkers_{measure}",
-            f"{title}: each film (left), mean and one standard deviation (right); stars: adjusted p, over patients.",
+            f"{title}: each film (left); mean and one standard deviation over patients (right), with stars of the "
+            "adjusted p.",
             f"Scatter of {title.lower()} by label",
         )
     large = study.store(study.config.classification.vote.image_size)
@@ -122,6 +123,7 @@ def show_biomarkers(show: Presenter) -> None:
                 anatomy.structure(middle, "heart", large.size),
                 anatomy.structure(middle, "lung", large.size),
                 str(middle),
+                large.pixel_spacing_mm(middle),
             ),
             "cardiothoracic_ratio",
             "The two diameters of the cardiothoracic ratio on the test film with the median ratio.",

@@ -12,6 +12,7 @@ from patchcxr.config import fingerprint
 from patchcxr.errors import PatchCXRError
 from patchcxr.report.figures import save_figure
 from patchcxr.report.page import Report
+from patchcxr.report.spreadsheet import read_table
 from patchcxr.report.tables import write_table
 
 if TYPE_CHECKING:
@@ -55,10 +56,9 @@ class Presenter:
     def table(self, step: str, name: str) -> pd.DataFrame:
         """A table that a step has written; ids stay text."""
         path = self.study.out / step / f"{name}.csv"
-        try:
-            return pd.read_csv(path, dtype={"study": str, "patient": str})
-        except FileNotFoundError:
-            raise PatchCXRError(f"the step {step!r} has written no table {name!r}") from None
+        if not path.is_file():
+            raise PatchCXRError(f"the step {step!r} has written no table {name!r}")
+        return read_table(path)
 
     def figure(self, figure: Figure, name: str, caption: str, alt: str) -> None:
         """Save a figure in every format, and put it on the page."""

@@ -1,0 +1,18 @@
+"""Biomarkers between classes: Oh 2020, Tables VI to IX and Fig. 4, from a table with one row a film.
+
+    python analysis/oh2020_tables_6_to_9.py runs/biomarkers/films.csv --out runs/tables_6_to_9
+
+The table is what ``patchcxr biomarkers`` or a study writes. Table VIII, without AP supine films, stands beside Table
+VII. ``--correction none --patient ''`` counts every film and leaves the p-values as they are, as the paper seems to.
+"""
+
+import sys
+
+from patchcxr.cli import main
+
+VALUES = ("lung_mean", "lung_std", "cardiothoracic_ratio")
+
+if __name__ == "__main__":
+    table, *options = sys.argv[1:] or ["--help"]
+    chosen = [word for value in VALUES for word in ("--value", value)]
+    sys.exit(main(["stats", table, *chosen, "--group", "label", "--exclude", "view=AP Supine", *options]))
