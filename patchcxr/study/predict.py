@@ -22,6 +22,7 @@ from patchcxr.inference.infection import infection_probability
 from patchcxr.inference.segmentation import anatomy_masks, segment_anatomy
 from patchcxr.inference.voting import VoteConfig, classify_global
 from patchcxr.io.arrays import ArrayFolder
+from patchcxr.measure.patches import patch_intensity_at
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.preprocessing.lungfields import crop_to_lungs, lung_box, mask_image, place_crop
@@ -30,6 +31,8 @@ from patchcxr.study.steps import FAILURE_COLUMNS
 from patchcxr.types import ANATOMY, AnyArray, BoolArray, FloatArray
 
 T = TypeVar("T")
+PATCH_COLUMNS = ("row", "column", "predicted", "mean", "std")
+"""What is kept of each patch: its centre, its most probable class, and the intensity of its lung pixels."""
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -234,7 +237,7 @@ def classify_and_explain_local(
     not depend on which other films are scored.
     """
     maps, votes, failures = ArrayFolder(folder / "maps"), folder / "votes", []
-    names = ArrayFolder(votes)
+    names, patches = ArrayFolder(votes), ArrayFolder(folder / "patches")
     votes.mkdir(parents=True, exist_ok=True)
     region = trained_region(model)
     for study in studies:
@@ -254,6 +257,9 @@ def classify_and_explain_local(
         if target is not None:
             maps.save(study, view.place(result.maps[0], map_size))
         found = result.vote
+        mean, std = patch_intensity_at(view.image, found.centres, vote.patch_size, view.lung)
+        seen = np.column_stack([found.centres, found.probabilities.argmax(axis=1), mean, std])
+        patches.save(study, seen.astype(np.float32))
         temporary = record.with_suffix(".tmp")
         temporary.write_text(
             json.dumps(

@@ -120,6 +120,7 @@ class Study:
         vote = config.classification.vote
         run("local", self._local, [shared, config.classification.local_classifier, vote, config.seed], masked)
         run("local_test", self._local_test, [vote, config.explanation], ["local", *masked])
+        run("patches", lambda folder: evaluate.patches(self, folder), [], ["local_test"])
         run("segmentation", lambda folder: evaluate.segmentation(self, folder), [], ["lungs"])
         run("biomarkers", lambda folder: evaluate.biomarkers(self, folder), [config.biomarkers], ["lungs"])
         both = ["global_test", "local_test"]

@@ -43,6 +43,7 @@ def test_the_report_is_one_file_with_every_section_and_no_missing_part(study):
         "Segmentation of lungs and heart",
         "Biomarkers",
         "Classification",
+        "Intensity of the patches",
         "Detection",
         "Activation maps against infection maps",
         "Trainings",
@@ -83,6 +84,39 @@ def test_tables_agree_with_one_another(study):
 
     for row in scores.itertuples():
         assert row.auroc == pytest.approx(roc_auc_score(films["truth"], films[f"{row.detector}_score"]))
+
+
+def test_patches_are_those_that_voted_and_their_intensity_is_that_of_the_lung(study):
+    out = study[0]
+    patches = pd.read_csv(out / "patches" / "patches.csv", dtype={"study": str})
+    local = pd.read_csv(out / "classification" / "predictions.csv", dtype={"study": str})
+    local = local[local["method"] == "local"].set_index("study")
+    counted = patches.groupby(["study", "predicted"]).size().unstack(fill_value=0)
+    for name in counted:
+        assert (counted[name] == local.loc[counted.index, f"votes_{name}"]).all()
+    assert (patches["correct"] == (patches["predicted"] == patches["class_name"])).all()
+    assert patches["mean"].between(0, 1).all()
+    by_class = pd.read_csv(out / "patches" / "by_class.csv")
+    assert by_class["n"].sum() == patches["correct"].sum()
+
+
+def test_statistics_and_triage_come_from_the_tables_of_a_study(study, tmp_path, capsys):
+    films = str(study[0] / "biomarkers" / "films.csv")
+    arguments = ["stats", films, "--value", "lung_mean", "--value", "lung_entropy", "--group", "label"]
+    assert main([*arguments, "--out", str(tmp_path / "s")]) == 0
+    pairs = pd.read_csv(tmp_path / "s" / "lung_entropy_pairs.csv")
+    assert (pairs["p_adjusted"] >= pairs["p"] - 1e-12).all()
+    assert (
+        "booktabs" in (tmp_path / "s" / "lung_mean_table.tex").read_text()
+        or "toprule" in (tmp_path / "s" / "lung_mean_table.tex").read_text()
+    )
+    assert "not for clinical use" in (tmp_path / "s" / "report.html").read_text(encoding="utf-8").lower()
+    predictions = str(study[0] / "classification" / "predictions.csv")
+    arguments = ["triage", predictions, "--positive", "viral", "--out", str(tmp_path / "t")]
+    assert main(arguments) == 2
+    assert "--method" in capsys.readouterr().err
+    assert main([*arguments, "--method", "local", "--threshold", "0.9"]) == 0
+    assert (tmp_path / "t" / "triage.png").is_file()
 
 
 def test_a_second_run_does_nothing_again(study):

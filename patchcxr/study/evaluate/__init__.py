@@ -7,6 +7,7 @@ written, and writes its tables there as CSV and Markdown.
 from patchcxr.study.evaluate.anatomy import biomarkers, segmentation
 from patchcxr.study.evaluate.classification import classification
 from patchcxr.study.evaluate.detectors import detectors
+from patchcxr.study.evaluate.patches import patches
 from patchcxr.study.evaluate.saliency import saliency
 
-__all__ = ["biomarkers", "classification", "detectors", "saliency", "segmentation"]
+__all__ = ["biomarkers", "classification", "detectors", "patches", "saliency", "segmentation"]

@@ -12,6 +12,7 @@ from patchcxr.study.predict import failure_table
 from patchcxr.study.present.anatomy import show_biomarkers, show_segmentation
 from patchcxr.study.present.cohort import show_cohort, show_trainings
 from patchcxr.study.present.detectors import show_classification, show_detectors
+from patchcxr.study.present.patches import show_patches
 from patchcxr.study.present.presenter import Presenter
 from patchcxr.study.present.saliency import show_saliency
 
@@ -29,6 +30,7 @@ def report(study: Study, folder: Path) -> pd.DataFrame:
         ("segmentation", "Segmentation of lungs and heart", show_segmentation),
         ("biomarkers", "Biomarkers", show_biomarkers),
         ("classification", "Classification: whole film against patch vote", show_classification),
+        ("patches", "Intensity of the patches", show_patches),
         ("detectors", "Detection: infection map against classifiers", show_detectors),
         ("saliency", "Activation maps against infection maps", show_saliency),
         ("cohort", "Trainings", show_trainings),

@@ -112,6 +112,16 @@ def show_biomarkers(show: Presenter) -> None:
             "adjusted p.",
             f"Scatter of {title.lower()} by label",
         )
+    if (study.out / "biomarkers" / "under_segmentation.csv").is_file():
+        counts = show.table("biomarkers", "under_segmentation")
+        counts["label"] = [display_name(str(name)) for name in counts["label"]]
+        show.show(
+            counts,
+            "under_segmentation",
+            "Films whose predicted lungs are deformed by a quarter or more against the mean shape of normal lungs.",
+            "Wilson intervals over films. Oh 2020 judged by eye; measured so, the counts tell of the segmentation as "
+            f"much as of disease. {DIFFERENT}",
+        )
     large = study.store(study.config.classification.vote.image_size)
     anatomy = study.predicted_anatomy()
     with_ratio = markers[(markers["split"] == "test") & markers["cardiothoracic_ratio"].notna()]
