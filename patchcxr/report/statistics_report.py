@@ -24,6 +24,7 @@ from patchcxr.report.groups import group_scatter, require_columns
 from patchcxr.report.page import Report
 from patchcxr.report.style import FORMATS, display_name, save_figure
 from patchcxr.report.tables import PaperTable
+from patchcxr.stats.comparisons import check_number_of_groups
 from patchcxr.stats.corrections import Correction
 from patchcxr.stats.markers import GroupComparison, compare_groups
 from patchcxr.stats.paired import paired_table, signed_rank_pairs
@@ -119,6 +120,7 @@ def statistics_report(
 
 def _order(groups: pd.Series) -> list[Any]:
     found = set(groups)
+    check_number_of_groups(len(found), str(groups.name))
     return [name for name in FIRST if name in found] + sorted(found - set(FIRST), key=str)
 
 

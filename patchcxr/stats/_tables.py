@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from patchcxr.types import FloatArray
 Clustering = Literal["aggregate", "bootstrap", "none"]
 PATIENT, STUDY = "patient", "study"
 """Columns of a cohort that say whose film a row is and which; used by default where the table has them."""
+
+MAXIMUM_GROUPS: Final = 50
+"""More groups than this are most likely ids."""
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -87,6 +90,15 @@ def join_notes(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
 
 
+def check_number_of_groups(count: int, group: str) -> None:
+    """Raise :class:`~patchcxr.errors.LabelError` for so many groups that they must be ids."""
+    if count > MAXIMUM_GROUPS:
+        raise LabelError(
+            f"column {group!r} has {count} groups, which would make {count * (count - 1) // 2} pairs; expected at most"
+            f" {MAXIMUM_GROUPS}: group by a column of classes, or give the order of the groups to compare"
+        )
+
+
 def group_order(table: pd.DataFrame, group: str, order: Sequence[Any] | None) -> list[Any]:
     """Return the groups to compare: ``order`` if given, else every group, sorted.
 
@@ -101,6 +113,7 @@ def group_order(table: pd.DataFrame, group: str, order: Sequence[Any] | None) ->
         kinds = sorted({type(name).__name__ for name in table[group]})
         raise CohortError(f"column {group!r} mixes {kinds}; expected groups of one kind, such as all str") from None
     if order is None:
+        check_number_of_groups(len(present), group)
         return present
     unknown = [name for name in order if name not in present]
     if unknown:

@@ -25,6 +25,7 @@ from patchcxr.stats._tables import (
     check_columns,
     check_confidence,
     check_labels,
+    check_number_of_groups,
     group_values,
     join_notes,
     mean,
@@ -37,6 +38,7 @@ from patchcxr.types import FloatArray
 
 __all__ = [
     "by_patient",
+    "check_number_of_groups",
     "kruskal",
     "normality",
     "paired_table",

@@ -455,3 +455,10 @@ def test_rows_without_a_group_or_patient_are_refused(films):
     films.loc[[4, 5], "label"] = None
     with pytest.raises(CohortError, match="2 rows have no 'label'"):
         normality(films, "ctr", "label")
+
+
+def test_a_column_of_ids_is_no_column_of_groups():
+    table = pd.DataFrame({"patient": [f"p{index}" for index in range(51)], "ctr": np.arange(51.0)})
+    with pytest.raises(LabelError, match="has 51 groups, which would make 1275 pairs; expected at most 50"):
+        rank_sum_pairs(table, "ctr", "patient")
+    assert len(rank_sum_pairs(table, "ctr", "patient", ["p0", "p1", "p50"])) == 3
