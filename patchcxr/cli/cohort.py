@@ -92,20 +92,22 @@ def split(options: argparse.Namespace) -> int:
     from patchcxr.cli.options import progress_bar
     from patchcxr.data.audit.leaks import duplicate_groups
     from patchcxr.data.cohort import read_cohort
-    from patchcxr.data.splits import fold_split, make_split, split_scheme
+    from patchcxr.data.splits import fold_split, make_split, says_leaks_allowed, split_scheme
     from patchcxr.report.tables import write_table
 
-    allow_leaks = options.allow_leaks or False
+    allow_leaks, scheme = options.allow_leaks or False, split_scheme(options.scheme)
+    says_leaks_allowed(allow_leaks)
     table = read_cohort(options.cohort, check_files=False, allow_leaks=allow_leaks)
     groups = None
     if not options.no_duplicates:
         with progress_bar("comparing films", len(table)) as progress:
             groups = duplicate_groups(table, _cache(options), options.workers, progress)
-    made = make_split(table, options.scheme, options.seed, groups, allow_leaks, options.stratify)
+    made = make_split(table, scheme, options.seed, groups, allow_leaks, options.stratify)
     table = made.table
     if options.fold is not None:
-        share = split_scheme(options.scheme).validation_fraction
-        table = fold_split(table, options.fold, share, options.seed, options.stratify, groups, allow_leaks)
+        table = fold_split(
+            table, options.fold, scheme.validation_fraction, options.seed, options.stratify, groups, allow_leaks
+        )
     shown = made.balance[made.balance["source"] == "(all)"].drop(columns="source")
     print(shown.to_string(index=False, float_format="%.3f"))
     for note in made.notes:
