@@ -53,12 +53,19 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration"
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"]) or "(top level)"
             if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-                faults.append(f"{key}: unknown key; remove it or check its spelling")
+                faults.append(f"{key}: unknown key; remove it or check its spelling{_known(cls, fault['loc'])}")
             elif fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
                 faults.append(f"{key}: missing; add it")
             else:
                 faults.append(f"{key}: got {fault['input']!r}; {fault['msg']}")
         raise ConfigError(f"{where}: " + "; ".join(faults)) from None
+
+
+def _known(cls: type, where: tuple[int | str, ...]) -> str:
+    """The keys that a configuration has where an unknown one was found."""
+    if len(where) != 1 or not dataclasses.is_dataclass(cls):
+        return ""
+    return f" (it has {', '.join(field.name for field in dataclasses.fields(cls))})"
 
 
 def to_dict(value: Any) -> Any:

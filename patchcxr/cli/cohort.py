@@ -7,26 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchcxr.errors import ConfigError
+from patchcxr.cli.common import named_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def named_pairs(texts: list[str], option: str) -> dict[str, str]:
-    """Values by name from ``NAME=VALUE`` arguments."""
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise ConfigError(f"{option} {text!r}: expected two names with = between them, such as jsrt=/films/jsrt")
-        pairs[key] = value
-    return pairs
-
-
 def synthetic(options: argparse.Namespace) -> int:
     """Generate the synthetic cohort."""
-    from patchcxr.cli.options import configured
+    from patchcxr.cli.common import configured
     from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
 
     out = Path(options.out)
@@ -89,7 +78,7 @@ def relabel(options: argparse.Namespace) -> int:
 
 def split(options: argparse.Namespace) -> int:
     """Split a table by patient and duplicate group, and say how even the split is."""
-    from patchcxr.cli.options import progress_bar
+    from patchcxr.cli.common import progress_bar
     from patchcxr.data.audit.leaks import duplicate_groups
     from patchcxr.data.cohort import read_cohort
     from patchcxr.data.splits import fold_split, make_split, says_leaks_allowed, split_scheme
@@ -98,6 +87,7 @@ def split(options: argparse.Namespace) -> int:
     allow_leaks, scheme = options.allow_leaks or False, split_scheme(options.scheme)
     says_leaks_allowed(allow_leaks)
     table = read_cohort(options.cohort, check_files=False, allow_leaks=allow_leaks)
+    make_split(table, scheme, options.seed, None, allow_leaks, options.stratify)  # what cannot be split is said at once
     groups = None
     if not options.no_duplicates:
         with progress_bar("comparing films", len(table)) as progress:
@@ -119,7 +109,7 @@ def split(options: argparse.Namespace) -> int:
 
 def audit(options: argparse.Namespace) -> int:
     """Audit a table: print the findings, write table and page, and fail from a severity on."""
-    from patchcxr.cli.options import configured, progress_bar
+    from patchcxr.cli.common import configured, progress_bar
     from patchcxr.data.audit import AuditConfig, audit_cohort, clean, read_for_audit
     from patchcxr.report.audit_page import write_audit_page
     from patchcxr.report.tables import write_table
@@ -139,7 +129,10 @@ def audit(options: argparse.Namespace) -> int:
             _write(kept, out / "cohort.csv")
         else:
             print("patchcxr: no film is left, so no cohort is written; see what was dropped", file=sys.stderr)
-        print(f"dropped {len(dropped)} of {len(table)} films; see {out / 'dropped.csv'}")
+        print(f"dropped {len(table) - len(kept)} of {len(table)} films; see {out / 'dropped.csv'}:")
+        for check, count in dropped.groupby("check")["study"].nunique().sort_values(ascending=False).items():
+            print(f"  {count:5} {check}")
+        print('to keep films, leave a finding out: --set "skip=[paediatric-age-group]"')
     print(f"{len(found.findings)} findings: {out / 'audit.html'}")
     return 1 if found.fails(options.fail_on) else 0
 

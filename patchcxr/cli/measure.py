@@ -1,4 +1,4 @@
-"""Measures on their own: ``biomarkers``, ``saliency`` and ``metrics``."""
+"""Measures on their own: ``biomarkers``, ``intensity`` and ``saliency``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from patchcxr.cli.cohort import named_pairs
-from patchcxr.cli.options import configured, filled, finish, lungs_for, open_cohort, open_model, prepared
+from patchcxr.cli.common import configured, named_pairs
+from patchcxr.cli.options import filled, finish, lungs_for, open_cohort, open_model, prepared
 from patchcxr.errors import CohortError, PatchCXRError
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.io.masks import read_mask
@@ -31,7 +31,6 @@ from patchcxr.study.evaluate.anatomy import (
     measure_films,
     under_segmentation,
 )
-from patchcxr.study.evaluate.classification import score_predictions
 from patchcxr.study.evaluate.intensity import between_groups, intensity_by_anatomy
 from patchcxr.study.predict import failure_table
 from patchcxr.study.select import given
@@ -71,51 +70,20 @@ def biomarkers(options: argparse.Namespace) -> int:
     return finish(pd.concat([failures, missing], ignore_index=True), out, len(markers), "biomarkers")
 
 
-def stats(options: argparse.Namespace) -> int:
-    """Compare columns of a table between groups: every test, table and figure, and a page."""
-    from patchcxr.report.statistics_report import statistics_report
-
-    table = read_table(options.table)
-    exclude = {name: value.split(",") for name, value in named_pairs(options.exclude, "--exclude").items()}
-    statistics_report(
-        table,
-        options.value,
-        options.group,
-        options.patient or None,
-        options.correction,
-        options.out,
-        order=options.order.split(",") if options.order else None,
-        paired=options.paired,
-        exclude=exclude,
-        rng=np.random.default_rng(options.seed),
-        title=f"{', '.join(options.value)} by {options.group}",
-    )
-    print(f"statistics: {Path(options.out) / 'report.html'}")
-    return 0
-
-
-def triage(options: argparse.Namespace) -> int:
-    """Say of every film whether it goes to a test, is excluded, or is read by a radiologist (Oh 2020, Fig. 9)."""
-    from patchcxr.report.triage import triage_report
-
-    table = read_table(options.predictions)
-    if "method" in table:
-        methods = list(dict.fromkeys(table["method"]))
-        if options.method is None and len(methods) > 1:
-            raise CohortError(f"{options.predictions} holds the methods {', '.join(methods)}; choose one with --method")
-        if options.method is not None and options.method not in methods:
-            raise CohortError(f"--method {options.method!r}: expected one of {', '.join(methods)}")
-        table = table[table["method"] == (options.method or methods[0])].reset_index(drop=True)
-    films = triage_report(table, options.positive, options.out, options.by, options.threshold)
-    print(f"triage: {len(films)} films in {options.out}")
-    return 0
-
-
 def intensity(options: argparse.Namespace) -> int:
     """Write the grey levels of lungs and heart before and after normalisation, and their figure."""
     out, table = Path(options.out), open_cohort(options.cohort)
     if not given(table[options.by]).any():
         raise CohortError(f"--by {options.by}: no film of {options.cohort} has a {options.by}; fill in the column")
+    if options.anatomy is None:
+        known = given(table["lung_mask"]) | (given(table["right_lung_mask"]) & given(table["left_lung_mask"]))
+        if not known.all():
+            print(
+                f"{int((~known).sum())} of {len(table)} films have no lung mask and are left out; give --anatomy MODEL"
+            )
+        table = table[known].reset_index(drop=True)
+        if table.empty:
+            raise CohortError(f"{options.cohort}: no film has a lung mask; give --anatomy MODEL, or fill in lung_mask")
     config, size = configured(PreprocessConfig, options.set), DEFAULT_SIZE
     steps = (PreprocessConfig(equalize=False, gamma=1), config)
     original, normalised = (FilmStore(out / "films", size, step) for step in steps)
@@ -163,29 +131,3 @@ def saliency(options: argparse.Namespace) -> int:
     if len(folders) > 1:
         localization_table(films, list(folders), rng=np.random.default_rng(0)).write(out / "tests")
     return finish(failure_table(failures), out, films["study"].nunique(), "measured")
-
-
-def metrics(options: argparse.Namespace) -> int:
-    """Score a table of predictions."""
-    out = Path(options.out)
-    table = read_table(options.predictions)
-    for column in ("truth", "predicted"):
-        if column not in table:
-            raise CohortError(
-                f"{options.predictions}: no column {column!r}, got {', '.join(table.columns)}; "
-                "rename the column that holds it"
-            )
-    table["study"] = table.get("study", pd.Series(range(len(table)))).astype(str)
-    table["patient"] = table.get("patient", table["study"])
-    table["method"] = table.get("method", "given")
-    classes = [column.removeprefix("p_") for column in table if column.startswith("p_")]
-    classes = classes or sorted(set(table["truth"]) | set(table["predicted"]))
-    unknown = set(table["truth"]) | set(table["predicted"])
-    if not unknown <= set(classes):
-        raise CohortError(
-            f"{options.predictions}: classes {sorted(unknown - set(classes))} have no column p_CLASS; "
-            f"expected {', '.join(classes)}"
-        )
-    score_predictions(table, tuple(classes), out, np.random.default_rng(0))
-    print((out / "scores.md").read_text(encoding="utf-8"))
-    return 0

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
-from patchcxr.cli.study import read_overrides
 from patchcxr.config import from_dict
 from patchcxr.data.cohort import read_cohort
 from patchcxr.errors import CohortError, ModelError
@@ -19,13 +15,6 @@ from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore, prepare_stores
 from patchcxr.study.predict import Lungs, segment_films
 from patchcxr.types import ANATOMY
-
-T = TypeVar("T")
-
-
-def configured(cls: type[T], changes: list[str]) -> T:
-    """Build a stage's configuration: its defaults with ``--set`` laid over them."""
-    return from_dict(cls, read_overrides(changes), where="--set")
 
 
 def prepared(table: pd.DataFrame, out: Path, sizes: list[int], config: PreprocessConfig) -> pd.DataFrame:
@@ -101,19 +90,3 @@ def finish(failures: pd.DataFrame, out: Path, films: int, what: str) -> int:
     if failed:
         print(f"{failed} films failed; see {out / 'failures.csv'}", file=sys.stderr)
     return 0
-
-
-@contextlib.contextmanager
-def progress_bar(text: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show on the terminal how far a command is; nothing is written where there is no terminal.
-
-    Yields a function that takes the number done and the total.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

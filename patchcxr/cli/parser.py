@@ -225,7 +225,7 @@ def _measure(commands: Any) -> None:
     command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
     _out(command)
     _set(command, "biomarkers")
-    command = _command(commands, "stats", "Compare columns of a table between groups", "patchcxr.cli.measure:stats")
+    command = _command(commands, "stats", "Compare columns of a table between groups", "patchcxr.cli.tables:stats")
     command.add_argument("table", help="CSV, one row a film (with --paired: one row a film and method)")
     command.add_argument("--value", action="append", required=True, metavar="COLUMN", help="repeat for more")
     command.add_argument("--group", required=True, metavar="COLUMN")
@@ -239,7 +239,7 @@ def _measure(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of bootstrap intervals")
     _out(command)
     command = _command(
-        commands, "triage", "Test, exclude or read: triage from predictions", "patchcxr.cli.measure:triage"
+        commands, "triage", "Test, exclude or read: triage from predictions", "patchcxr.cli.tables:triage"
     )
     command.add_argument("predictions", help="table with study, patient, predicted, p_CLASS, and truth where known")
     command.add_argument("--positive", action="append", required=True, metavar="CLASS", help="repeat for more")
@@ -273,7 +273,7 @@ def _measure(commands: Any) -> None:
         commands,
         "metrics",
         "Confusion matrix and scores from a table of predictions",
-        "patchcxr.cli.measure:metrics",
+        "patchcxr.cli.tables:metrics",
     )
     command.add_argument("predictions", help="table with the columns truth and predicted (and p_CLASS for curves)")
     _out(command)

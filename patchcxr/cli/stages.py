@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from patchcxr.cli.options import configured, finish, lungs_for, open_cohort, open_model, prepared
+from patchcxr.cli.common import configured
+from patchcxr.cli.options import finish, lungs_for, open_cohort, open_model, prepared
 from patchcxr.cli.study import load_study, logged
 from patchcxr.data.splits import check_patients, split_by_patient
 from patchcxr.errors import ConfigError, ModelError

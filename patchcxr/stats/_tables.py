@@ -70,7 +70,7 @@ def check_key(table: pd.DataFrame, key: str | None) -> None:
     if len(repeated):
         raise CohortError(
             f"{len(repeated)} rows repeat a {key}, such as {repeated.iloc[0]!r}; expected each {key} once: drop the "
-            "repeats with drop_duplicates, or pass key=None if rows share it for a reason"
+            "repeats, or choose the rows of one method; where rows share it for a reason, pass key=None (in Python)"
         )
 
 

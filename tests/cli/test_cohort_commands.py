@@ -122,3 +122,43 @@ def test_an_audit_writes_findings_page_and_cleaned_cohort_and_fails_on_errors_on
     assert main([*arguments, "--fail-on", "never"]) == 0
     assert main([*arguments, "--fix", "--fail-on", "never", "--set", "minimum_side=5000"]) == 0
     assert "no film is left" in capsys.readouterr().err
+
+
+def test_a_name_that_is_given_twice_is_refused(tmp_path, capsys):
+    assert main(["cohort", "import", "jsrt=a", "jsrt=b", "--out", str(tmp_path / "c.csv")]) == 2
+    assert "'jsrt' is given twice, as 'a' and 'b'" in capsys.readouterr().err
+
+
+def test_a_split_that_cannot_be_made_is_refused_before_films_are_read(cohort, tmp_path, capsys):
+    table = read_cohort(cohort).assign(image=lambda t: t["image"] + ".not-there")
+    write_cohort(table, tmp_path / "lost.csv")
+    arguments = ["cohort", "split", str(tmp_path / "lost.csv"), "--out", str(tmp_path / "out.csv")]
+    assert main([*arguments, "--scheme", "nope"]) == 2
+    assert "expected one of oh2020" in capsys.readouterr().err
+    assert main([*arguments, "--scheme", "leave_one_source_out", "--allow-leaks", "please"]) == 2
+    assert "in so many words" in capsys.readouterr().err
+
+
+def test_an_unknown_setting_is_refused_with_the_known_ones(cohort, tmp_path, capsys):
+    arguments = ["cohort", "audit", str(cohort), "--out", str(tmp_path / "a"), "--set", "tiny=1"]
+    assert main(arguments) == 2
+    assert "minimum_age_years, minimum_side" in capsys.readouterr().err
+
+
+def test_values_to_exclude_must_occur(tmp_path, capsys):
+    films = pd.DataFrame({"label": ["a", "b"] * 4, "view": ["AP", "PA"] * 4, "ctr": range(8)})
+    films.to_csv(tmp_path / "films.csv", index=False)
+    arguments = [
+        "stats",
+        str(tmp_path / "films.csv"),
+        "--value",
+        "ctr",
+        "--group",
+        "label",
+        "--out",
+        str(tmp_path / "s"),
+    ]
+    assert main([*arguments, "--exclude", "view=Nope"]) == 2
+    assert "no row has it; expected some of AP, PA" in capsys.readouterr().err
+    assert main([*arguments, "--exclude", "side=AP"]) == 2
+    assert "no such column" in capsys.readouterr().err

@@ -166,5 +166,5 @@ def _too_few(name: str, count: int, sides: str, stratify: str | None) -> str:
         return f"cohort has {count} patients; {sides} need at least one each, so add patients or use fewer {sides[2:]}"
     return (
         f"class {name!r} of column {stratify!r} has {count} patients of its own; {sides} need at least one each,"
-        f" so add patients, merge classes with a LabelScheme, leave the class out, or use fewer {sides[2:]}"
+        f" so add patients, merge classes or leave the class out (cohort relabel), or use fewer {sides[2:]}"
     )

@@ -118,7 +118,7 @@ def check_classes(table: pd.DataFrame, column: str = "label") -> None:
     for split, absent, present in missing_classes(table, column):
         raise SplitError(
             f"split {split!r} has no film of class {absent[0]!r} (it holds {', '.join(present) or 'none'});"
-            " add patients of that class, merge classes with a LabelScheme, or make the split with split_by_patient"
+            " add patients of that class, merge classes (cohort relabel), or make the split with split_by_patient"
         )
 
 
