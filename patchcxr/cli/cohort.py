@@ -52,10 +52,10 @@ def folder(options: argparse.Namespace) -> int:
     from patchcxr.data.folder import cohort_from_folder
 
     columns = named_pairs(options.column, "--column") or None
-    table = cohort_from_folder(
+    imported = cohort_from_folder(
         options.images, options.csv, columns, facts=not options.no_facts, identifiers=options.identifiers
     )
-    return _write(table, options.out)
+    return _write(imported.cohort, options.out, [imported.skipped])
 
 
 def merge(options: argparse.Namespace) -> int:

@@ -315,7 +315,9 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     films, patients
     age_median_years, age_min_years,     over patients of known age, each with the
     age_max_years                        median of the ages at the films
+    age_known                            patients of known age
     women_share                          of patients of known sex, from 0 to 1
+    sex_known                            patients of known sex (F, M or O)
     views                                such as ``PA 12, AP 3``, most frequent first
     lung_masks                           films with ``lung_mask``, or both sides
     heart_masks, infection_masks, boxes  films with them; ``(empty)`` counts, for
@@ -356,7 +358,9 @@ def _summary(source: str, label: str, rows: pd.DataFrame) -> dict[str, object]:
         "age_median_years": float(age.median()),
         "age_min_years": float(age.min()),
         "age_max_years": float(age.max()),
+        "age_known": int(age.notna().sum()),
         "women_share": float((sex == "F").mean()) if len(sex) else float("nan"),
+        "sex_known": len(sex),
         "views": ", ".join(f"{view} {count}" for view, count in views),
         **{name: int(rows[name].sum()) for name in ("lung_masks", "heart_masks", "infection_masks", "boxes")},
     }

@@ -6,18 +6,23 @@ patients, the cohort carries them too: rename the files first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from patchcxr.data.cohort import complete_columns, read_table, resolve_field, validate_cohort
+from patchcxr.data.cohort import COLUMNS, complete_columns, read_table, resolve_field, validate_cohort
+from patchcxr.data.imported import Imported
 from patchcxr.errors import CohortError, ImageError
 from patchcxr.io.dicom_facts import DicomFacts, DicomIdentity, read_dicom_header
 from patchcxr.io.dicom_file import is_dicom
 from patchcxr.io.folders import files_below
 from patchcxr.io.radiograph import DICOM_SUFFIXES, IMAGE_SUFFIXES
+
+_MAP_THE_IMAGES: Final = "(--column image=filename, or columns={'image': 'filename'})"
 
 
 def cohort_from_folder(
@@ -27,8 +32,8 @@ def cohort_from_folder(
     source: str | None = None,
     facts: bool = True,
     identifiers: bool = False,
-) -> pd.DataFrame:
-    """Build a cohort from a folder of images and, where there is one, a CSV.
+) -> Imported:
+    r"""Build a cohort from a folder of images and, where there is one, a CSV.
 
     Without a CSV every image of the folder and its subfolders (by suffix;
     files without a suffix, or with a number as in UIDs, if they are DICOM) is
@@ -36,11 +41,12 @@ def cohort_from_folder(
     where the name alone occurs twice), the patient is the study, and all else
     is empty. Linked folders are entered, each once.
 
-    With a CSV every row is a study. ``columns`` maps the names of
-    :data:`patchcxr.data.cohort.COLUMNS` to those of the CSV; other columns are
-    kept under their own names. The image column holds file names, with or
-    without suffix, relative to the folder. ``study`` defaults to the image's
-    name without suffix, and ``patient`` to the study.
+    With a CSV every row whose image is there is a study. ``columns`` maps the
+    names of :data:`patchcxr.data.cohort.COLUMNS` to those of the CSV; other
+    columns are kept under their own names. The image column holds file names,
+    with or without suffix, relative to the folder. ``study`` defaults to the image's
+    name without suffix, and ``patient`` to the study. Rows whose image is not
+    there, and images that no row names, are skipped.
 
     Headers of DICOM films then fill what is empty in ``view``, ``age_years``
     and ``sex``, and ``patient`` where the CSV has no such column: films with
@@ -69,24 +75,41 @@ def cohort_from_folder(
     identifiers
         Whether ``patient`` becomes the PatientID of the header as it is, not a pseudonym.
 
+    Returns
+    -------
+    The cohort, and what was skipped: rows by what their image column says,
+    and images by their path below the folder. Images whose name is not valid
+    UTF-8, which no table can hold, are skipped with or without a CSV; in
+    their names here, bytes that are no text are written as ``\xff``.
+
     Raises
     ------
     CohortError
-        If the folder is missing or holds no image, ``columns`` names a column
-        that the CSV lacks, or the table is not valid.
+        If the folder is missing or holds no image that can be used,
+        ``columns`` maps a name that is not in
+        :data:`~patchcxr.data.cohort.COLUMNS` or to a column that the CSV
+        lacks, no row has an image, or the table is not valid.
     """
     images_dir = Path(images_dir).absolute()
     if not images_dir.is_dir():
         raise CohortError(f"{images_dir}: no such folder; give the folder of the images")
+    columns = dict(columns or {})
+    _check_mapping(columns)
+    films, skipped = _films(images_dir)
+    where = str(csv_path or images_dir)
     if csv_path is None:
         if columns:
-            raise CohortError(f"columns {sorted(columns)} are mapped but no csv_path is given; give the table as well")
-        table = _from_files(images_dir)
+            raise CohortError(
+                f"columns {', '.join(map(repr, columns))} are mapped, but of no table;"
+                " give the table as well (--csv TABLE, or csv_path)"
+            )
+        table = _from_files(images_dir, films, skipped)
     else:
-        table = _from_table(images_dir, Path(csv_path), dict(columns or {}))
+        table, left = _from_table(images_dir, films, Path(csv_path), columns)
+        where += ", without the rows that have no image" if left else ""
+        skipped += [*left, *_without_row(images_dir, films, table, csv_path)]
     if "source" not in table:
         table["source"] = source or images_dir.name
-    where = str(csv_path or images_dir)
     named = "patient" in table
     if not named:
         table["patient"] = table["study"]
@@ -94,22 +117,65 @@ def cohort_from_folder(
     if facts:
         table = _with_headers(table, named, identifiers)
     validate_cohort(table, where=where)
-    return table
+    return Imported(table, pd.DataFrame(skipped, columns=["name", "reason"], dtype="string"))
 
 
-def _from_files(images_dir: Path) -> pd.DataFrame:
-    paths = [path for path in files_below(images_dir) if _is_image(path)]
-    if not paths:
+def _check_mapping(columns: dict[str, str]) -> None:
+    for ours, theirs in columns.items():
+        if ours not in COLUMNS:
+            raise CohortError(
+                f"column {ours!r}, mapped to {theirs!r}, is none of a cohort's; expected one of {', '.join(COLUMNS)}"
+                " (other columns of the table are kept under their own names)"
+            )
+
+
+def _films(images_dir: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Images of the folder, and (name, reason) of those whose names cannot be written into a table."""
+    if not _is_text(str(images_dir)):
+        raise CohortError(f"{_shown(str(images_dir))}: the path of the folder is not valid UTF-8; rename the folder")
+    films, skipped = [], []
+    for path in files_below(images_dir):
+        name = path.relative_to(images_dir).as_posix()
+        if not _is_image(path):
+            continue
+        if _is_text(name):
+            films.append(path)
+        else:
+            skipped.append((_shown(name), "name is not valid UTF-8; rename the file"))
+    return films, skipped
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    r"""A name from the file system as text, its bytes that are no text as ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _from_files(images_dir: Path, films: list[Path], skipped: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    if not films and skipped:
+        name, reason = skipped[0]
+        raise CohortError(f"{images_dir}: none of the {len(skipped)} images can be used, such as {name!r}: {reason}")
+    if not films:
         raise CohortError(
             f"{images_dir}: no image in this folder or below; expected files that end in {', '.join(IMAGE_SUFFIXES)}"
         )
-    stems = pd.Series([_stem(path) for path in paths])
-    relative = [path.relative_to(images_dir).with_name(_stem(path)).as_posix() for path in paths]
+    stems = pd.Series([_stem(path) for path in films])
+    relative = [path.relative_to(images_dir).with_name(_stem(path)).as_posix() for path in films]
     study = stems.mask(stems.duplicated(keep=False), pd.Series(relative))
-    return pd.DataFrame({"study": study, "image": [str(path) for path in paths]})
+    return pd.DataFrame({"study": study, "image": [str(path) for path in films]})
 
 
-def _from_table(images_dir: Path, csv_path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def _from_table(
+    images_dir: Path, films: list[Path], csv_path: Path, columns: dict[str, str]
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Rows of the table that have an image, and (name, reason) of the others."""
     theirs_as_text = [theirs for ours, theirs in columns.items() if ours in ("study", "patient", "image")]
     table = read_table(csv_path, text=theirs_as_text)
     unknown = {ours: theirs for ours, theirs in columns.items() if theirs not in table.columns}
@@ -129,33 +195,64 @@ def _from_table(images_dir: Path, csv_path: Path, columns: dict[str, str]) -> pd
             table[ours] = table[theirs]
     if "image" not in table:
         raise CohortError(
-            f"{csv_path}: no column 'image'; map it, as in columns={{'image': 'filename'}};"
+            f"{csv_path}: no column 'image'; map it {_MAP_THE_IMAGES};"
             f" the table has {', '.join(map(str, table.columns))}"
         )
-    names = table["image"].astype("string").str.strip()
-    table["image"] = names.map(_ImageFinder(images_dir), na_action="ignore").astype("string")
+    names = table["image"].astype("string").str.strip().fillna("")
+    finder = _ImageFinder(images_dir, films)
+    found = [finder(name) for name in names]
+    left = [
+        (name or f"row {row}", reason)
+        for row, (name, (_, reason)) in enumerate(zip(names, found, strict=True), start=1)
+        if reason
+    ]
+    there = np.array([not reason for _, reason in found], dtype=bool)
+    if len(table) and not there.any():
+        name, reason = left[0]
+        raise CohortError(
+            f"{csv_path}: none of the {len(table)} rows has an image, such as {name!r}: {reason}; give the folder that"
+            f" the names start from, or map the column of the file names {_MAP_THE_IMAGES}"
+        )
+    table["image"] = pd.Series([path for path, _ in found], dtype="string")
     if "study" not in table:
-        table["study"] = names.map(lambda name: _stem(Path(name)), na_action="ignore").astype("string")
-    return table
+        table["study"] = names.map(lambda name: _stem(Path(name))).astype("string")
+    return table[there].reset_index(drop=True), left
+
+
+def _without_row(
+    images_dir: Path, films: list[Path], table: pd.DataFrame, csv_path: str | Path
+) -> list[tuple[str, str]]:
+    """(name, reason) of the images that no row names, not by a link either."""
+    named = set(table["image"])
+    real = {os.path.realpath(image) for image in named}
+    return [
+        (path.relative_to(images_dir).as_posix(), f"no row in {csv_path}")
+        for path in films
+        if str(path) not in named and os.path.realpath(path) not in real
+    ]
 
 
 class _ImageFinder:
     """Finds an image by its name; the suffix may be left out or be another one."""
 
-    def __init__(self, images_dir: Path) -> None:
+    def __init__(self, images_dir: Path, films: list[Path]) -> None:
         self.root = images_dir
         self.by_stem: dict[str, list[Path]] = {}
-        for path in files_below(images_dir):
-            if _is_image(path):
-                self.by_stem.setdefault(_stem(path), []).append(path)
+        for path in films:
+            self.by_stem.setdefault(_stem(path), []).append(path)
 
-    def __call__(self, name: str) -> str:
+    def __call__(self, name: str) -> tuple[str, str]:
+        """Path of the image and no reason, or no path and the reason."""
+        if not name:
+            return "", "the row names no image"
         exact = Path(resolve_field(name, self.root))
-        if exact.is_file():
-            return str(exact)
+        if os.path.isfile(exact):
+            return str(exact), ""
         wanted = exact.stem if exact.suffix.lower() in IMAGE_SUFFIXES else exact.name
         found = self.by_stem.get(wanted, [])
-        return str(found[0]) if len(found) == 1 else str(exact)
+        if len(found) > 1:
+            return "", f"{len(found)} images of this name in {self.root}; give subfolder and suffix"
+        return (str(found[0]), "") if found else ("", f"no such image in {self.root}")
 
 
 def _with_headers(table: pd.DataFrame, named: bool, identifiers: bool) -> pd.DataFrame:

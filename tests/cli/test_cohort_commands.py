@@ -162,3 +162,26 @@ def test_values_to_exclude_must_occur(tmp_path, capsys):
     assert "no row has it; expected some of AP, PA" in capsys.readouterr().err
     assert main([*arguments, "--exclude", "side=AP"]) == 2
     assert "no such column" in capsys.readouterr().err
+
+
+def test_a_folder_and_its_table_must_not_lose_films_in_silence(tmp_path, capsys):
+    films = tmp_path / "films"
+    films.mkdir()
+    for name in ("a", "b"):
+        cv2.imwrite(str(films / f"{name}.png"), np.eye(64, dtype=np.uint8) * 255)
+    (tmp_path / "labels.csv").write_text("file,finding\na.png,normal\nc.png,viral\n")
+    arguments = [
+        "cohort",
+        "folder",
+        str(films),
+        "--csv",
+        str(tmp_path / "labels.csv"),
+        "--out",
+        str(tmp_path / "c.csv"),
+    ]
+    assert main([*arguments, "--column", "image=file", "--column", "label=finding"]) == 0
+    assert read(tmp_path / "c.csv")["study"].tolist() == ["a"]
+    assert sorted(pd.read_csv(tmp_path / "c_skipped.csv")["name"]) == ["b.png", "c.png"]
+    assert "2 rows or files were skipped" in capsys.readouterr().err
+    assert main([*arguments, "--column", "image=file", "--column", "lable=finding"]) == 2
+    assert "'lable'" in capsys.readouterr().err

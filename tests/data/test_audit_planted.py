@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchcxr.data.audit import AuditConfig, audit_cohort, clean, read_for_audit
+from patchcxr.data.audit import Audit, AuditConfig, audit_cohort, clean, read_for_audit
+from patchcxr.data.audit.appearance import check_views
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
 from patchcxr.errors import CohortError, ConfigError
 from patchcxr.io.radiograph import read_radiograph
@@ -308,7 +310,7 @@ def test_checks_are_chosen_by_name_and_wrong_names_refused(cohort, cache):
             "check": "lateral-by-table",
             "films": 1,
             "left_out": 1,
-            "studies": cohort["study"].iloc[0],
+            "studies": f'["{cohort["study"].iloc[0]}"]',
         }
     ]
     with pytest.raises(ConfigError, match="lateral"):
@@ -319,6 +321,89 @@ def test_checks_are_chosen_by_name_and_wrong_names_refused(cohort, cache):
         clean(cohort.iloc[1:], audit)
     with pytest.raises(CohortError, match="no rows"):
         audit_cohort(cohort.iloc[:0])
+
+
+def reasons(cohort, audit):
+    return {(study, check): reason for study, check, reason in clean(cohort, audit)[1].itertuples(index=False)}
+
+
+def test_ids_with_spaces_and_line_ends_can_be_told_apart_in_the_table_of_findings(cohort, cache):
+    cohort.loc[[0, 1], ["view", "study"]] = [["L", "ä 1"], ["L", 'b\n"2"']]
+    _, audit = found(cohort, cache, only=("lateral",))
+    text = audit.frame()["studies"].iloc[0]
+    assert json.loads(text) == ["ä 1", 'b\n"2"']
+    assert "ä" in text
+
+
+def test_every_film_that_is_left_out_has_a_reason_of_its_own(cohort, cache, tmp_path):
+    name = cohort["study"].tolist()
+    cohort["split"] = "train"
+    cohort.loc[[0, 1], "age_years"] = [12.0, 7.5]
+    cohort.loc[2, "image"] = "/no/such/film.png"
+    cohort.loc[3, "image"] = write(tmp_path, "tiny.png", cv2.resize(read(cohort, 3), (156, 300)))
+    cohort.loc[4, "view"] = "Lateral"
+    cohort.loc[5, ["age_years", "source"]] = [np.nan, "Kermany-2018"]
+    cohort["age_group"] = pd.Series({6: "Child"}, dtype="string").reindex(range(20))
+    cohort.loc[6, "age_years"] = np.nan
+    blank = np.full((300, 300), 9, np.uint8)
+    blank[150, 150] = 200
+    cohort.loc[7, "image"] = write(tmp_path, "blank.png", blank)
+    cohort.loc[[8, 9, 10], "patient"] = "p"
+    cohort.loc[9, "split"] = "test"
+    cohort.loc[11, "patient"] = pd.NA
+    cohort.loc[12, "study"] = name[13]
+    chosen = ("table", "files", "size", "patients-in-splits", "children", "lateral", "exposure")
+    _, audit = found(cohort, cache, only=chosen)
+    told = reasons(cohort, audit)
+    image = Path(cohort["image"].iloc[5]).name
+    assert {key: reason for key, reason in told.items() if key[1] not in ("file-missing", "film-blank")} == {
+        (name[11], "table-empty-cell"): "empty cell: patient",
+        (f"{name[13]} (row 14)", "table-study-repeated"): f"study '{name[13]}' is in a row above too",
+        (name[9], "patient-in-two-splits"): "patient 'p' has films in train (2), test (1); this one is in test",
+        (name[3], "film-tiny"): "side of 156 pixels",
+        (name[0], "paediatric-age"): "age 12 years",
+        (name[1], "paediatric-age"): "age 7.5 years",
+        (name[6], "paediatric-age-group"): "age group 'Child'",
+        (name[5], "paediatric-source"): f"of a data set of children by source, 'Kermany-2018', or file name, {image!r}",
+        (name[4], "lateral-by-table"): "lateral by the table, view 'Lateral'",
+    }
+    assert told[name[2], "file-missing"] == audit.scan.facts["error"].iloc[2]
+    assert told[name[7], "film-blank"] == "blank by 100%, contrast 0 of the range"
+
+
+def test_a_film_that_looks_lateral_is_left_out_with_its_score(cohort, cache):
+    audit = audit_cohort(cohort.head(2), AuditConfig(only=("views",)), cache)
+    audit.scan.facts.loc[0, ["chest_score", "lateral_score"]] = [0.9, 0.3149]
+    findings = check_views(audit.table, audit.scan, audit.config)
+    audit = Audit(audit.table, audit.scan, tuple(findings), audit.config)
+    assert reasons(cohort.head(2), audit) == {
+        (cohort["study"].iloc[0], "lateral-by-pixels"): "lateral by pixels, score 0.31"
+    }
+
+
+def test_copies_name_the_film_that_stays_or_the_one_with_another_label(cohort, cache):
+    name = cohort["study"].tolist()
+    cohort["source"], cohort["label"] = "A", "normal"
+    more = cohort.iloc[[0, 0, 1, 2, 2]].assign(study=["a1", "a2", "b1", "c1", "c2"])
+    table = pd.concat([cohort, more], ignore_index=True)
+    table.loc[1, "age_years"] = 5.0  # the film that would stay of the second group
+    table.loc[[23, 24], "label"] = ["viral", pd.NA]
+    _, audit = found(table, cache, only=("duplicates", "children"))
+    told = reasons(table, audit)
+    within = "duplicate-within-source"
+    assert {study: told[study, within] for study, check in told if check == within} == {
+        "a1": f"copy of {name[0]}, which stays",
+        "a2": f"copy of {name[0]}, which stays",
+        "b1": f"copy of {name[1]}, which is left out as well",
+        "c1": f"copy of {name[2]}, which is left out as well",
+        "c2": f"copy of {name[2]}, which is left out as well",
+    }
+    labels = "duplicate-with-different-labels"
+    assert {study: told[study, labels] for study, check in told if check == labels} == {
+        name[2]: "copy of c1, whose label is 'viral'; that of this one 'normal'",
+        "c1": f"copy of {name[2]}, whose label is 'normal'; that of this one 'viral'",
+        "c2": f"copy of {name[2]}, whose label is 'normal'; this one has none",
+    }
 
 
 def test_the_worst_findings_come_first(cohort, cache):

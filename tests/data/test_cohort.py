@@ -378,14 +378,19 @@ def test_the_summary_counts_films_patients_and_masks():
     assert row[["films", "patients", "views"]].tolist() == [3, 2, "PA 2, AP 1"]
     # patient p counts once, with the age 42: median of 42 and 60
     assert row[["age_median_years", "age_min_years", "age_max_years"]].tolist() == [51, 42, 60]
-    assert row["women_share"] == 0.5
+    assert row[["age_known", "women_share", "sex_known"]].tolist() == [2, 0.5, 2]
+    viral = made.set_index(["source", "label"]).loc[("x", "viral")]
+    assert viral[["patients", "women_share", "sex_known"]].tolist() == [1, 1.0, 1]
     assert row[["lung_masks", "heart_masks", "infection_masks", "boxes"]].tolist() == [2, 1, 0, 1]
     empty = made.set_index(["source", "label"]).loc[("y", "normal")]
     assert np.isnan(empty["women_share"])
+    assert empty[["patients", "age_known", "sex_known"]].tolist() == [1, 0, 0]
     assert np.isnan(empty["age_median_years"])
     assert empty["views"] == "(none) 1"
     whole = made.iloc[-1]
     assert whole[["films", "patients", "infection_masks"]].tolist() == [6, 5, 1]
+    # of five patients p, q, r and t have an age and a sex; two of the four are women
+    assert whole[["age_known", "women_share", "sex_known"]].tolist() == [4, 0.5, 4]
     assert made["films"].iloc[:-1].sum() == whole["films"]
 
 

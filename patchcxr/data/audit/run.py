@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,8 @@ from patchcxr.data.audit.patients import (
 from patchcxr.data.audit.probe import check_probe
 from patchcxr.data.audit.scan import FilmScan, Progress, scan_films
 from patchcxr.data.audit.settings import SEVERITIES, AuditConfig, Severity
-from patchcxr.data.cohort import MASK_COLUMNS, complete_columns, read_table, resolve_field
+from patchcxr.data.cohort import MASK_COLUMNS, REQUIRED_COLUMNS, complete_columns, read_table, resolve_field
+from patchcxr.data.duplicates import join
 from patchcxr.errors import CohortError, ConfigError
 
 Check: TypeAlias = Callable[[pd.DataFrame, FilmScan, AuditConfig], list[Finding]]
@@ -79,7 +81,7 @@ class Audit:
         """One row a finding: ``severity``, ``check``, ``films``, ``left_out``, ``message``, ``remedy``, ``studies``.
 
         ``left_out`` counts the films that :func:`clean` leaves out; ``studies``
-        joins the ids by a space.
+        is a JSON list of the ids.
         """
         rows = [
             {
@@ -89,7 +91,7 @@ class Audit:
                 "left_out": len(finding.drop),
                 "message": finding.message,
                 "remedy": finding.remedy,
-                "studies": " ".join(finding.studies),
+                "studies": json.dumps(finding.studies, ensure_ascii=False),
             }
             for finding in self.findings
         ]
@@ -176,7 +178,8 @@ def clean(table: pd.DataFrame, audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame
         The remaining rows, index reset.
     dropped : pandas.DataFrame
         Columns ``study``, ``check`` and ``reason``: one row for each film left
-        out and each of its reasons, worst first.
+        out and each check that objects to it, worst first. The reason is that
+        of the film, such as ``age 12 years``.
 
     Raises
     ------
@@ -186,12 +189,89 @@ def clean(table: pd.DataFrame, audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame
     names = row_names(table)
     if names.tolist() != row_names(audit.table).tolist():
         raise CohortError("the table has other studies than the one that was audited; audit it as it is")
+    rows = {name: row for row, name in enumerate(names)}
+    gone = {study for finding in audit.findings for study in finding.drop}
     log = [
-        (study, finding.check, finding.message) for finding in audit.findings for study in dict.fromkeys(finding.drop)
+        (study, finding.check, reason)
+        for finding in audit.findings
+        for study, reason in _reasons(finding, audit, rows, gone).items()
     ]
     dropped = pd.DataFrame(log, columns=["study", "check", "reason"], dtype="string")
     keep = ~names.isin(dropped["study"]).to_numpy(dtype=bool)
     return table[keep].reset_index(drop=True), dropped
+
+
+def _reasons(finding: Finding, audit: Audit, rows: dict[str, int], gone: set[str]) -> dict[str, str]:
+    """Of every film that a finding leaves out, why; ``rows`` by name of the film, and ``gone`` by any finding."""
+    if finding.details is not None and finding.check.startswith("duplicate-"):
+        labels = {study: audit.table["label"].iloc[rows[study]] for study in finding.studies}
+        return _copy_reasons(finding, finding.details, labels, gone)
+    if finding.details is not None and finding.check in ("patient-in-two-splits", "patient-in-two-folds"):
+        patients = audit.table.iloc[[rows[study] for study in finding.drop]]
+        side = finding.check.removeprefix("patient-in-two-").removesuffix("s")
+        return dict(zip(finding.drop, _side_reasons(finding.details, patients, side), strict=True))
+    films = ((study, audit.table.iloc[rows[study]], audit.scan.facts.iloc[rows[study]]) for study in finding.drop)
+    return {study: _film_reason(finding.check, film, facts) or finding.message for study, film, facts in films}
+
+
+def _copy_reasons(finding: Finding, details: pd.DataFrame, labels: dict[str, Any], gone: set[str]) -> dict[str, str]:
+    """Of copies, which film each is a copy of: the one that stays, or one with another label."""
+    drop, known = set(finding.drop), pd.Index(dict.fromkeys(finding.studies))
+    first, second = (known.get_indexer(details[column]) for column in ("study", "copy"))
+    group = join(np.arange(len(known)), first, second)
+    made = {}
+    for _, copies in known.to_series().groupby(group):
+        stays = next((study for study in copies if study not in drop), None)
+        labelled = [study for study in copies if pd.notna(labels[study])]
+        for study in copies:
+            if study not in drop:
+                continue
+            own = labels[study]
+            other = next((one for one in labelled if pd.isna(own) or labels[one] != own), None)
+            if stays is not None:
+                made[study] = f"copy of {stays}, which {'is left out as well' if stays in gone else 'stays'}"
+            elif other is not None:
+                this = "this one has none" if pd.isna(own) else f"that of this one {own!r}"
+                made[study] = f"copy of {other}, whose label is {labels[other]!r}; {this}"
+    return {study: made.get(study, finding.message) for study in finding.drop}
+
+
+def _side_reasons(details: pd.DataFrame, films: pd.DataFrame, column: str) -> list[str]:
+    """Of films on the lesser sides of their patients, how many films the patient has on which side."""
+    counts = details.set_index("patient")
+    made = []
+    for patient, side in zip(films["patient"].astype(str), films[column], strict=True):
+        sides = counts.loc[patient].sort_values(ascending=False, kind="stable")
+        named = ", ".join(f"{name} ({count})" for name, count in sides[sides > 0].items())
+        made.append(f"patient {patient!r} has films in {named}; this one is in {side}")
+    return made
+
+
+def _film_reason(check: str, film: pd.Series, facts: pd.Series) -> str:
+    """What a check has against one film, in a few words; empty where only the finding says it."""
+    match check:
+        case "file-missing" | "file-unreadable":
+            return str(facts["error"])
+        case "film-tiny":
+            return f"side of {min(facts['rows'], facts['columns']):.0f} pixels"
+        case "film-blank":
+            return f"blank by {facts['blank_share']:.0%}, contrast {facts['contrast']:.3g} of the range"
+        case "lateral-by-pixels":
+            return f"lateral by pixels, score {facts['lateral_score']:.2f}"
+        case "lateral-by-table":
+            return f"lateral by the table, view {film['view']!r}"
+        case "paediatric-age":
+            return f"age {film['age_years']:g} years"
+        case "paediatric-age-group":
+            return f"age group {film['age_group']!r}"
+        case "paediatric-source":
+            source = "empty" if pd.isna(film["source"]) else repr(film["source"])
+            return f"of a data set of children by source, {source}, or file name, {Path(str(film['image'])).name!r}"
+        case "table-empty-cell":
+            return f"empty cell: {', '.join(column for column in REQUIRED_COLUMNS if pd.isna(film[column]))}"
+        case "table-study-repeated":
+            return f"study {film['study']!r} is in a row above too"
+    return ""
 
 
 def read_for_audit(path: str | Path, root: str | Path | None = None) -> pd.DataFrame:

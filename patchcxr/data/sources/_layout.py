@@ -5,31 +5,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from patchcxr.data.cohort import complete_columns, validate_cohort
+from patchcxr.data.imported import Imported
 from patchcxr.errors import CohortError, LabelError
 from patchcxr.io.folders import files_below
 from patchcxr.io.radiograph import IMAGE_SUFFIXES
 from patchcxr.types import BoolArray
-
-
-class Imported(NamedTuple):
-    """A data set as it was found.
-
-    Attributes
-    ----------
-    cohort
-        One row a usable film; ``patient_id_known`` says ``yes`` where the
-        data set names the patient, ``no`` where the study stands in for it.
-    skipped
-        Columns ``name`` and ``reason``: rows and files that were left out.
-    """
-
-    cohort: pd.DataFrame
-    skipped: pd.DataFrame
 
 
 def read_metadata(path: Path, columns: Sequence[str], text: Sequence[str], **options: Any) -> pd.DataFrame:

@@ -163,7 +163,8 @@ def fold_split(
         raise SplitError(f"validation_fraction is {validation_fraction}; expected a share from 0 to below 1")
     if "fold" not in table or not (table["fold"] == fold).any():
         there = sorted(map(int, table["fold"].dropna().unique())) if "fold" in table else []
-        raise SplitError(f"fold is {fold}; expected one of {there or 'a cohort with folds (cohort split --scheme degerli2021)'}")
+        expected = f"one of {there}" if there else "a cohort with folds (cohort split --scheme degerli2021)"
+        raise SplitError(f"fold is {fold}; expected {expected}")
     check_leaks(table, "fold", groups, allow_leaks)
     made = table.copy()
     tested = (table["fold"] == fold).fillna(False).astype(bool)
