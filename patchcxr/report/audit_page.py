@@ -25,6 +25,7 @@ from patchcxr.data.audit.confounding import associations, contingency, patient_n
 from patchcxr.data.audit.findings import Finding, column_text, row_names
 from patchcxr.data.audit.run import Audit
 from patchcxr.data.audit.settings import SEVERITIES, Severity
+from patchcxr.data.cohort import MASK_COLUMNS, summarize
 from patchcxr.errors import PatchCXRError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.io.radiograph import read_radiograph
@@ -147,15 +148,17 @@ def write_audit_page(
     films, patients = len(audit.table), patient_names(audit.table).nunique()
     unread = int((~audit.scan.readable).sum())
     summary = cohort_summary(audit.table)
+    groups, findings = summary.iloc[:-1], list(_shown_findings(audit))
     page = environment.get_template("audit.html.j2").render(
         title=one_line(title),
         subtitle=f"{films} films of {patients} patients" + (f"; {unread} could not be read" if unread else ""),
         verdict=verdict(counts),
         counts=[(name, counts[name], _MEANING[name]) for name in SEVERITIES],
         marks=MARKS,
-        summary=Markup(to_html(summary.head(MAXIMUM_ROWS))),
-        summary_more=max(0, len(summary) - MAXIMUM_ROWS),
-        findings=list(_shown_findings(audit)),
+        summary=Markup(to_html(pd.concat([groups.head(MAXIMUM_ROWS), summary.tail(1)]))),
+        summary_more=max(0, len(groups) - MAXIMUM_ROWS),
+        findings=findings,
+        index=[(name, [one for one in findings if one["severity"] == name]) for name in SEVERITIES if counts[name]],
         findings_more=_beyond(audit.findings[MAXIMUM_FINDINGS:]),
         heat=_heat(audit.table),
         associations=_associations(audit),
@@ -178,26 +181,33 @@ def verdict(counts: Mapping[Severity, int]) -> str:
 
 
 def cohort_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Films, patients, ages, views and masks by source and label; empty sources and labels are ``(none)``."""
-    text = {name: column_text(table, name).fillna("(none)") for name in ("source", "label", "view")}
+    """Films, patients, ages, women, views and masks by source and label, and of the whole, for readers.
+
+    The numbers are those of :func:`patchcxr.data.cohort.summarize`: ages and sexes are of patients, not of films. A
+    film without a patient counts as its own, and an age that is no number as unknown, for an audit takes any table.
+    """
+    columns = ("source", "label", "view", "sex", *MASK_COLUMNS, "boxes")
     ages = pd.to_numeric(column_text(table, "age_years"), errors="coerce").astype("float64")
-    films = pd.DataFrame({**text, "patient": patient_names(table), "age": ages})
-    masks = {"lungs": ("lung_mask", "right_lung_mask", "left_lung_mask"), "heart": ("heart_mask",)}
-    for name, columns in {**masks, "infection": ("infection_mask",)}.items():
-        films[name] = np.any([column_text(table, column).notna() for column in columns], axis=0)
+    films = pd.DataFrame({name: column_text(table, name) for name in columns})
+    films = films.assign(study=row_names(table).to_numpy(), patient=patient_names(table).to_numpy(), image="film")
+    found = summarize(films.assign(age_years=ages.where(np.isfinite(ages)).to_numpy()))
     rows = []
-    for (source, label), group in films.groupby(["source", "label"]):
-        known = group["age"].dropna()
-        views = group.loc[group["view"] != "(none)", "view"].value_counts()
+    for one in found.to_dict("records"):
+        middle, low, high = (one[f"age_{name}_years"] for name in ("median", "min", "max"))
+        views = [one_line(view) for view in str(one["views"]).split(", ") if not view.startswith("(none) ")]
         rows.append(
             {
-                "source": one_line(source),
-                "label": one_line(label),
-                "films": len(group),
-                "patients": group["patient"].nunique(),
-                "age (years)": f"{known.median():.0f} ({known.min():.0f} to {known.max():.0f})" if len(known) else "–",
-                "views": ", ".join(f"{one_line(view)} {count}" for view, count in views.head(4).items()) or "–",
-                **{name: int(group[name].sum()) for name in ("lungs", "heart", "infection")},
+                "source": one_line(one["source"]),
+                "label": one_line(one["label"]),
+                "films": one["films"],
+                "patients": one["patients"],
+                "age (years)": f"{middle:.0f} ({low:.0f} to {high:.0f})" if one["age_known"] else "–",
+                "age known": one["age_known"],
+                "women": f"{format_percent(one['women_share'], 0)} of {one['sex_known']}" if one["sex_known"] else "–",
+                "views": ", ".join(views[:4]) or "–",
+                "lungs": one["lung_masks"],
+                "heart": one["heart_masks"],
+                "infection": one["infection_masks"],
             }
         )
     return pd.DataFrame(rows)
@@ -228,7 +238,7 @@ def film_sets(finding: Finding) -> list[list[str]]:
 
 def _shown_findings(audit: Audit) -> Iterator[dict[str, Any]]:
     gallery, ids_left = Gallery(audit), MAXIMUM_STUDIES
-    for finding in audit.findings[:MAXIMUM_FINDINGS]:
+    for number, finding in enumerate(audit.findings[:MAXIMUM_FINDINGS], start=1):
         sets = film_sets(finding)
         chosen = _choose(sets, min(FILMS_A_FINDING, gallery.left))
         shown = sum(map(len, chosen))
@@ -237,6 +247,7 @@ def _shown_findings(audit: Audit) -> Iterator[dict[str, Any]]:
         ids_left -= len(ids)
         details = finding.details
         yield {
+            "anchor": f"finding-{number}",
             "severity": finding.severity,
             "check": one_line(finding.check),
             "message": shorten(one_line(finding.message), LONGEST_TEXT),

@@ -27,6 +27,9 @@ ESTIMATES: Final = {
 def forest_figure(pairs: pd.DataFrame, estimate: str = "shift", quantity: str = "", digits: int = 3) -> Figure:
     """Draw the difference of each pair with its 95 % interval, and its adjusted p beside it.
 
+    The p-values are adjusted for the number of pairs, the intervals are not adjusted for the number of pairs: an
+    interval can leave out zero where the adjusted p is not significant.
+
     Parameters
     ----------
     pairs

@@ -1,6 +1,7 @@
 r"""Text and tables for LaTeX: every special character escaped, rules by the package ``booktabs``.
 
-What is written needs ``\usepackage{booktabs}`` and nothing else. Letters with accents go through as they are and are
+What is written needs ``\usepackage{booktabs}``, and tables that may be wider than the page ``\usepackage{graphicx}``,
+by which they are shrunk to the width of the line if they are. Letters with accents go through as they are and are
 set by any LaTeX since 2018; scripts that its fonts lack, such as Chinese, need XeLaTeX or LuaLaTeX.
 """
 
@@ -10,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from itertools import groupby
+from string import ascii_lowercase
 from typing import Final
 
 _SPECIAL: Final = {
@@ -61,6 +63,15 @@ _SIZES: Final = (
     (85, [r"\footnotesize", r"\setlength{\tabcolsep}{4pt}"]),
 )
 """From so many letters a line on the type is made smaller, so that the table fits a page of usual width."""
+_FITS: Final = 55
+"""Lines of up to so many letters fit any page; tables of longer ones are measured by LaTeX, and shrunk if need be."""
+_LONG_CELL: Final = 40
+_LONG_WORD: Final = 18
+_PARAGRAPH: Final = r"p{0.35\linewidth}"
+"""Cells of more than so many letters, none of their words longer than this, are broken into lines in a wide table."""
+_ABSENT: Final = "–"
+_NOTE: Final = "Note"
+"""Title of a column whose texts are set as footnotes."""
 _ESCAPES: Final = str.maketrans(_SPECIAL | _SPECIAL_GREEK | {"\u00ad": None, "\u200b": None, "\ufeff": None})
 
 
@@ -86,6 +97,10 @@ def latex_table(
 ) -> str:
     r"""Write a table as LaTeX.
 
+    Remarks about rows, in a column ``Note``, are set as footnotes below the table, marked by a letter at the first
+    cell. A table that may be wider than a page is shrunk to ``\linewidth`` where it is (``\resizebox`` of the package
+    ``graphicx``), and its columns of long sentences are broken into lines.
+
     Parameters
     ----------
     titles, rows
@@ -100,27 +115,74 @@ def latex_table(
     note
         Set below the table in small type.
     """
-    columns = "".join("r" if index in flush_right else "l" for index in range(len(titles)))
+    marks, footnotes, place = _footnotes(titles, rows)
+    if place is not None:
+        titles, *rows = (_without(cells, place) for cells in (titles, *rows))
+        heads = None if heads is None else _without(heads, place)
+        flush_right = [index - (index > place) for index in flush_right if index != place]
     width = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
     small = next((size for limit, size in _SIZES if width > limit), [])
-    lines = [*small, rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule"]
+    broken = {index for index in range(len(titles)) if width > _FITS and _is_long([cells[index] for cells in rows])}
+    columns = "".join(
+        "r" if index in flush_right else _PARAGRAPH if index in broken else "l" for index in range(len(titles))
+    )
+    tabular = [rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule"]
     if heads is not None and any(heads):
-        lines += _spanning(heads)
+        tabular += _spanning(heads)
     titled = [
         rf"\multicolumn{{1}}{{r}}{{{escape_latex(title)}}}" if index in flush_right else escape_latex(title)
         for index, title in enumerate(titles)
     ]
-    lines += [_row(titled), r"\midrule"]
-    lines += [_row([escape_latex(cell) for cell in cells]) for cells in rows]
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if note:
-        lines += [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {escape_latex(note)}}}"]
-    if not caption and not label:
+    tabular += [_row(titled), r"\midrule"]
+    for cells, mark in zip(rows, marks, strict=True):
+        written = [
+            rf"{{\raggedright {escape_latex(cell)}\par}}" if index in broken else escape_latex(cell)
+            for index, cell in enumerate(cells)
+        ]
+        written[0] += _mark(mark) if mark else ""
+        tabular.append(_row(written))
+    tabular += [r"\bottomrule", r"\end{tabular}"]
+    floats = bool(caption or label)
+    indent = "" if floats else r"\noindent"
+    if width > _FITS:
+        tabular = [rf"{indent}\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%", *tabular]
+        tabular[-1] += "}"
+    lines = [*small, *tabular]
+    for text in filter(None, ("; ".join(footnotes), escape_latex(note))):
+        lines += [r"\par\smallskip", rf"{indent}\parbox{{\linewidth}}{{\footnotesize {text}}}"]
+    if not floats:
         return "\n".join(["{%", *lines, "}"] if small else lines) + "\n"
     top = [r"\begin{table}[htbp]", r"\centering"]
     top += [rf"\caption{{{escape_latex(caption)}}}"] if caption else []
     top += [rf"\label{{{_key(label)}}}"] if label else []
     return "\n".join([*top, *lines, r"\end{table}"]) + "\n"
+
+
+def _footnotes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str], int | None]:
+    """Marks of the rows, the footnotes, and the place of the column that they come from; None where there is none."""
+    marks = [""] * len(rows)
+    if _NOTE not in titles[1:]:
+        return marks, [], None
+    place = titles.index(_NOTE, 1)
+    texts = ["" if cells[place] == _ABSENT else cells[place].strip() for cells in rows]
+    letters = dict(zip(dict.fromkeys(filter(None, texts)), ascii_lowercase, strict=False))
+    if not set(texts) <= {"", *letters}:  # more remarks than letters
+        return marks, [], None
+    footnotes = [f"{_mark(letter)}~{escape_latex(text)}" for text, letter in letters.items()]
+    return [letters.get(text, "") for text in texts], footnotes, place
+
+
+def _without(cells: Sequence[str], place: int) -> list[str]:
+    return [cell for index, cell in enumerate(cells) if index != place]
+
+
+def _is_long(cells: Sequence[str]) -> bool:
+    words = [len(word) for cell in cells for word in re.split("[ \t\n]+", cell)]
+    return max(map(len, cells), default=0) > _LONG_CELL and max(words, default=0) <= _LONG_WORD
+
+
+def _mark(letter: str) -> str:
+    return rf"\textsuperscript{{{letter}}}"
 
 
 def _row(cells: Sequence[str]) -> str:

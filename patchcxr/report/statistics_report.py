@@ -245,7 +245,8 @@ def _figures(
     )
     page.figure(
         forest,
-        f"{title}: Hodges-Lehmann shift of every pair with its 95 % interval. Filled: significant after correction.",
+        f"{title}: Hodges-Lehmann shift of every pair with its 95 % interval. Filled: significant after correction; "
+        "intervals are not adjusted for the number of pairs.",
         f"Forest plot of the shifts of {title} between every two of {', '.join(str(name) for name in order)}",
     )
 

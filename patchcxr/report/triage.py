@@ -14,6 +14,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from patchcxr.errors import ConfigError
 from patchcxr.report.groups import require_columns
+from patchcxr.report.page import Report
 from patchcxr.report.style import (
     BLUE,
     CYCLE,
@@ -27,7 +28,14 @@ from patchcxr.report.style import (
     save_figure,
     styled,
 )
-from patchcxr.report.tables import KINDS, write_table
+from patchcxr.report.tables import (
+    MISSING,
+    PaperTable,
+    format_interval,
+    format_number,
+    format_percent,
+    write_table,
+)
 from patchcxr.stats.triage import (
     CONFIRM,
     EXCLUDED,
@@ -44,6 +52,26 @@ _BOXES: Final = {
     UNCERTAIN: ("Read by a radiologist", "#EDEDED", GREY, "--"),
     EXCLUDED: ("Excluded: no RT-PCR or CT", "#DCEAF5", BLUE, "-"),
 }
+MEASURES: Final[dict[str, str]] = {
+    "entropy": "entropy of the vote",
+    "margin": "margin of the vote",
+    "p_entropy": "entropy of the probabilities",
+    "p_margin": "margin of the probabilities",
+}
+"""Measures of uncertainty in words."""
+SCORES: Final = {
+    "sensitivity": "Sensitivity (confirmed or read)",
+    "sensitivity_confirmed": "Sensitivity (confirmed)",
+    "npv_of_exclusion": "NPV of exclusion",
+    "negatives_excluded": "Negatives excluded",
+    "ppv_of_confirmation": "PPV of confirmation",
+    "confirmations_spared": "RT-PCR or CT spared",
+    "readings": "Read by a radiologist",
+}
+"""Scores of the triage in words."""
+MISSED: Final = "Positives missed (excluded)"
+_INTERVALS: Final = ("value", "low", "high", "exact_low", "exact_high")
+_FLIPPED: Final = ("value", "high", "low", "exact_high", "exact_low")
 LINES: Final = ("-", "--", "-.", ":")
 
 
@@ -179,8 +207,10 @@ def triage_report(
 ) -> pd.DataFrame:
     """Triage every film, and write what comes out as tables and figures; return the films with their groups.
 
-    Writes ``films``, ``groups`` and, where the truth is known, ``scores`` and ``curve`` (CSV, Markdown, LaTeX, HTML),
-    and the figures ``triage`` and ``triage_curve`` (PNG, SVG, PDF).
+    Writes ``films``, ``groups`` and, where the truth is known, ``scores`` and ``curve`` (CSV and Markdown; ``groups``
+    and ``scores`` also LaTeX and HTML), the figures ``triage`` and ``triage_curve`` (PNG, SVG, PDF), and the page
+    ``report.html`` with both and the tables. CSV files have the names of :mod:`patchcxr.stats.triage`, all others
+    words.
 
     Parameters
     ----------
@@ -199,16 +229,94 @@ def triage_report(
     classes = dict.fromkeys([name.removeprefix("p_") for name in films.columns if str(name).startswith("p_")])
     others = [name for name in classes if name not in positive]
     side = "at most" if by.endswith("margin") else "at least"
-    rule = "none is read for its uncertainty" if threshold is None else f"uncertain: {by} of {side} {threshold:g}"
+    rule = (
+        "none is read for its uncertainty"
+        if threshold is None
+        else f"uncertain: {MEASURES[by]} of {side} {threshold:g}"
+    )
+    facts = {"Films": len(films), "Positive": ", ".join(map(display_name, positive)), "Uncertainty": MEASURES[by]}
+    page = Report("Triage", f"Who is confirmed, read or excluded; {rule}", facts | {"Threshold": threshold})
+    page.section("Groups")
+    flow = triage_figure(summary, positive, others)
     write_table(films, folder / "films", kinds=("csv", "md"))
-    write_table(summary, folder / "groups", kinds=KINDS, caption=f"Triage of films and patients; {rule}")
-    save_figure(triage_figure(summary, positive, others), folder / "triage", FORMATS)
+    save_figure(flow, folder / "triage", FORMATS)
+    page.figure(flow, f"Films and patients that take each way; {rule}.", f"Flow of films: {_flow_in_words(summary)}")
+    _add(page, groups_table(summary, f"Triage of films and patients; {rule}"), folder / "groups")
     if "truth" in films:
-        scores = triage_scores(films, positive)
-        note = "Intervals: Wilson (low, high) and Clopper-Pearson (exact). NPV and shares hold for this prevalence."
-        write_table(scores, folder / "scores", kinds=KINDS, caption=f"Worth of the triage; {rule}", note=note)
+        page.section("Worth")
+        _add(page, scores_table(triage_scores(films, positive), f"Worth of the triage; {rule}"), folder / "scores")
         if bool(films["uncertainty"].notna().any()):
             curve = triage_curve(predictions, positive, by)
+            drawn = triage_curve_figure({MEASURES[by].capitalize(): curve})
             write_table(curve, folder / "curve", kinds=("csv", "md"))
-            save_figure(triage_curve_figure({by: curve}), folder / "triage_curve", FORMATS)
+            save_figure(drawn, folder / "triage_curve", FORMATS)
+            page.figure(
+                drawn,
+                "Share of positives that are excluded against the share of films that a radiologist reads, with "
+                "Wilson's 95 % interval.",
+                f"Curve that begins at {format_percent(curve['missed_share'].iloc[0])} of positives excluded with "
+                f"{format_percent(curve['read_share'].iloc[0])} of films read, and falls as more are read",
+            )
+    page.write(folder / "report.html")
     return films
+
+
+def groups_table(summary: pd.DataFrame, caption: str = "") -> PaperTable:
+    """Bring :func:`~patchcxr.stats.triage.triage_summary` into words; the CSV file stays as it is."""
+    require_columns(summary, ["unit", "group", "n", "share"], "the summary of the triage")
+    shown = pd.DataFrame({"Unit": [_plural(unit) for unit in summary["unit"]]})
+    shown["Group"] = [_BOXES[name][0] for name in summary["group"]]
+    shown["n"], shown["Share"] = summary["n"].to_numpy(), [format_percent(share) for share in summary["share"]]
+    for name, title in {"positive": "Positive", "negative": "Negative", "unknown": "Truth unknown"}.items():
+        if name in summary:
+            shown[title] = summary[name].to_numpy()
+    return PaperTable(data=summary, shown=shown, caption=caption)
+
+
+def scores_table(scores: pd.DataFrame, caption: str = "") -> PaperTable:
+    """Bring :func:`~patchcxr.stats.triage.triage_scores` into words; the CSV file stays as it is.
+
+    The positives that were missed stand once for films and once for patients, in a row below sensitivity, whose
+    complement they are; rows without truth and the remark on films of one patient stand in the note.
+    """
+    require_columns(scores, ["unit", "measure", "missed", "unknown", "note", *_INTERVALS], "the scores of the triage")
+    rows, notes = [], ["Intervals: Wilson, and Clopper-Pearson (exact). NPV and shares hold for this prevalence."]
+    for unit, part in scores.groupby("unit", sort=False):
+        for one in part.to_dict("records"):
+            rows.append(_score(str(unit), SCORES.get(one["measure"], one["measure"]), one))
+            if one["measure"] == "sensitivity":
+                flipped = {name: 1 - one[other] for name, other in zip(_INTERVALS, _FLIPPED, strict=True)}
+                rows.append(_score(str(unit), MISSED, {**flipped, "count": one["missed"], "n": one["n"]}))
+        first = part.iloc[0]
+        if first["unknown"]:
+            notes.append(f"{_plural(str(unit))} without truth, left out: {first['unknown']}.")
+        if first["note"]:
+            notes.append(f"{_plural(str(unit))}: {first['note']}.")
+    return PaperTable(data=scores, shown=pd.DataFrame(rows), caption=caption, note=" ".join(notes))
+
+
+def _score(unit: str, title: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    exact = f"{format_number(one['exact_low'])} to {format_number(one['exact_high'])}" if one["n"] else MISSING
+    return {
+        "Unit": _plural(unit),
+        "Measure": title,
+        "Count": one["count"],
+        "Of": one["n"],
+        "Share (95 % CI)": format_interval(one["value"], one["low"], one["high"]),
+        "Exact 95 % CI": exact,
+    }
+
+
+def _plural(unit: str) -> str:
+    return f"{unit.capitalize()}s"
+
+
+def _flow_in_words(summary: pd.DataFrame) -> str:
+    films = summary[summary["unit"] == "film"]
+    return ", ".join(f"{n} {name}" for name, n in zip(films["group"], films["n"], strict=True))
+
+
+def _add(page: Report, table: PaperTable, base: Path) -> None:
+    """Write a table in every form, and put it on the page."""
+    table.write(base)
+    page.table(table.readable, table.caption, table.note)

@@ -109,6 +109,25 @@ def test_findings_stand_in_order_with_severity_message_remedy_and_counts(tmp_pat
     assert page.text.index("■ Error tiny") < page.text.index("● Note other")
 
 
+def test_an_index_links_every_finding_by_severity_with_its_films(tmp_path):
+    studies = ("study-00000", "study-00001")
+    findings = [Finding("copies", "error", "m", "r", studies), Finding("tiny", "error", "m", "r", studies[:1])]
+    page = write(tmp_path, cohort(4), [*findings, Finding("views", "note", "m", "r")])
+    assert "Findings by severity ■ Errors copies 2 films tiny 1 film ● Notes views" in page.text
+    assert "▲ Warnings" not in page.text.split("Findings by severity")[1]
+    links = [(a["href"] or "") for a in page.all("a") if (a["href"] or "").startswith("#finding-")]
+    assert links == [f"#{attributes['id']}" for attributes in page.all("article")]
+    assert links == ["#finding-1", "#finding-2", "#finding-3"]
+
+
+def test_ages_on_the_page_are_those_of_patients_and_many_groups_keep_the_sum(tmp_path):
+    table = cohort(100).assign(source=[f"s{index:03d}" for index in range(100)])
+    page = write(tmp_path, table, [])
+    assert "Ages are over patients, not films" in page.text
+    assert f"and {100 - audit_page.MAXIMUM_ROWS} more groups" in page.text
+    assert "(all) (all) 100 100" in page.text
+
+
 def test_a_verdict_is_as_bad_as_the_worst_finding():
     assert verdict({"error": 1, "warning": 3, "note": 0}).startswith("Do not draw results")
     assert verdict({"error": 0, "warning": 3, "note": 0}).startswith("No errors. Mend the warnings")
@@ -215,17 +234,22 @@ def test_the_cohort_is_summed_by_source_and_label():
             "source": ["x", "x", "x", "y", None],
             "label": "normal",
             "age_years": [10, 20, 60, None, None],
+            "sex": ["F", "F", None, "M", None],
             "view": ["PA", "PA", "AP", None, None],
             "lung_mask": ["m", None, None, None, None],
-            "left_lung_mask": [None, "m", None, None, None],
+            "right_lung_mask": [None, "m", None, None, None],
+            "left_lung_mask": [None, "m", "m", None, None],
             "heart_mask": [None, None, None, None, "(empty)"],
         }
     )
     rows = cohort_summary(table).set_index("source")
-    assert rows.index.tolist() == ["(none)", "x", "y"]
+    assert rows.index.tolist() == ["(none)", "x", "y", "(all)"]
     row = rows.loc["x"]
     assert (row["films"], row["patients"], row["lungs"], row["heart"]) == (3, 2, 2, 0)
-    assert (row["age (years)"], row["views"]) == ("20 (10 to 60)", "PA 2, AP 1")
+    # patient p counts once, with the age 15: the median of 15 and 60, not of 10, 20 and 60
+    assert (row["age (years)"], row["age known"], row["views"]) == ("38 (15 to 60)", 2, "PA 2, AP 1")
+    assert rows["women"].tolist() == ["–", "100 % of 1", "0 % of 1", "50 % of 2"]
+    assert rows.loc["(all)", ["films", "patients"]].tolist() == [5, 4]
     assert (rows.loc["y", "age (years)"], rows.loc["(none)", "heart"]) == ("–", 1)
 
 

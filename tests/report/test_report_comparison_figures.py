@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -10,8 +12,9 @@ from patchcxr.report.agreement import bland_altman_figure
 from patchcxr.report.curves import decision_curve_figure
 from patchcxr.report.forest import forest_figure
 from patchcxr.report.groups import MARKERS, group_scatter, groups_figure, patch_intensity_figure
-from patchcxr.report.triage import triage_curve_figure, triage_figure, triage_report
+from patchcxr.report.triage import MISSED, scores_table, triage_curve_figure, triage_figure, triage_report
 from patchcxr.stats.comparisons import rank_sum_pairs
+from patchcxr.stats.intervals import wilson_interval
 from patchcxr.stats.operating import decision_curve
 from patchcxr.stats.reliability import bland_altman
 from patchcxr.stats.triage import triage, triage_curve, triage_summary
@@ -222,8 +225,33 @@ def test_the_triage_report_writes_tables_and_figures(rng, tmp_path):
     assert groups[groups["unit"] == "film"].set_index("group")["n"].to_dict() == {
         name: int((found["group"] == name).sum()) for name in groups["group"].unique()
     }
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('<figure class="figure"') == page.count('<figure class="table"') == 2
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
     triage_report(films(rng).drop(columns=["truth", "entropy"]), ["viral"], tmp_path / "bare")
     assert not (tmp_path / "bare" / "scores.csv").exists()
+    assert (tmp_path / "bare" / "report.html").read_text(encoding="utf-8").count('<figure class="table"') == 1
+
+
+def test_the_scores_of_the_triage_are_in_words_and_the_missed_stand_once_a_unit(rng, tmp_path):
+    table = films(rng)
+    table.loc[0, "truth"] = None
+    triage_report(table, ["viral"], tmp_path, "entropy", 0.9)
+    raw = pd.read_csv(tmp_path / "scores.csv")
+    assert {"npv_of_exclusion", "readings"} <= set(raw["measure"])
+    for name in ("groups.md", "scores.md", "scores.tex", "scores.html", "report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not re.search("npv_of|npv\\\\_of|readings|p_entropy", text)
+    missed = int(raw.loc[raw["unit"] == "film", "missed"].iloc[0])
+    found = scores_table(raw.fillna({"note": ""}))
+    rows = found.readable[found.readable["Measure"] == MISSED]
+    sensitivity = raw[raw["measure"] == "sensitivity"]
+    assert rows["Unit"].tolist() == ["Films", "Patients"]
+    assert rows["Count"].tolist() == (sensitivity["n"] - sensitivity["count"]).tolist()
+    low, high = wilson_interval(missed, int(sensitivity["n"].iloc[0]))
+    assert f"({low:.3f} to {high:.3f})" in rows["Share (95 % CI)"].iloc[0]
+    assert "Films without truth, left out: 1." in found.note
+    assert found.note.count("taken as independent") == 1
 
 
 def test_bland_altman_takes_a_row_of_the_statistics(rng):

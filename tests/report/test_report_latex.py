@@ -79,11 +79,42 @@ def test_wide_tables_are_set_smaller_and_keep_that_to_themselves():
     assert "size" not in latex_table(["x"], [["y"]])
 
 
+def test_remarks_about_rows_are_footnotes_that_share_a_letter():
+    rows = [["x", "b & c", "1"], ["y", "–", "2"], ["z", "d", "3"], ["w", "b & c", "4"]]
+    lines = latex_table(["Pair", "Note", "n"], rows, flush_right=[2], label="l").splitlines()
+    assert r"Pair & \multicolumn{1}{r}{n} \\" in lines
+    marked = [r"x\textsuperscript{a} & 1 \\", r"y & 2 \\", r"z\textsuperscript{b} & 3 \\"]
+    assert lines[7:11] == [*marked, r"w\textsuperscript{a} & 4 \\"]
+    assert r"\parbox{\linewidth}{\footnotesize \textsuperscript{a}~b \& c; \textsuperscript{b}~d}" in lines
+
+
+WIDE = {
+    "fits": (["Group", "n"], [["normal", "1"]]),
+    "many": ([f"Column {index}" for index in range(14)], [["0.123 (0.101 to 0.201)"] * 14]),
+    "sentences": (["Check", "Remedy"], [["size", "mend it, or leave it out of the cohort " * 6]] * 2),
+    "remarks": (["Pair", "Shift", "Note"], [["A − B", "0.012 (0.004 to 0.021)", "taken as independent " * 8]] * 2),
+    "word": (["Path", "n"], [["/folder" * 30, "1"]]),
+}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+@pytest.mark.parametrize("caption", ["", "A caption"])
+@pytest.mark.parametrize("kind", WIDE)
+def test_no_table_leaves_the_page(tmp_path, kind, caption):
+    head = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
+    body = latex_table(*WIDE[kind], caption=caption, note="A note of some length. " * 12)
+    (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_pdflatex_sets_every_nasty_text_without_an_error(tmp_path):
     table = pd.DataFrame({"_%&[study]": NASTY, "v": range(len(NASTY))})
     body = to_latex(table, caption=" ".join(NASTY), label="tab:" + NASTY[0], note=NASTY[3], heads={"v": "#1 & co"})
-    head = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs}\n\\begin{document}\n"
+    head = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
     (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)

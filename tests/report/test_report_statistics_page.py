@@ -43,6 +43,7 @@ def test_one_call_writes_every_table_figure_and_a_page_of_its_own(rng, tmp_path)
     assert naive["n_a"].tolist() == [20, 20, 20]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<x>" not in page
+    assert "intervals are not adjusted for the number of pairs." in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert "<dt>Rows without label</dt><dd>1</dd>" in page
     assert page.count('<figure class="table"') == 9
