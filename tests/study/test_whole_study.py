@@ -193,3 +193,26 @@ def test_the_analysis_scripts_read_a_finished_study(study, script):
     path = Path(__file__).parents[2] / "analysis" / f"{script}.py"
     found = subprocess.run([sys.executable, path, study[0]], capture_output=True, text=True, check=True)
     assert "| infection" in found.stdout.lower() or "infection_map" in found.stdout.lower()
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "made"),
+    [
+        ("oh2020_tables_6_to_9", "{study}/biomarkers/films.csv --out {out}", "cardiothoracic_ratio_table.tex"),
+        ("oh2020_figure_5_patch_intensity", "{study} --out {out}/figure_5", "figure_5.pdf"),
+        (
+            "oh2020_figure_9_triage",
+            "{study}/classification/predictions.csv --method local --positive viral --out {out}",
+            "triage.pdf",
+        ),
+    ],
+)
+def test_the_papers_tables_and_figures_come_from_a_finished_study(study, tmp_path, script, arguments, made):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    path = Path(__file__).parents[2] / "analysis" / f"{script}.py"
+    words = arguments.format(study=study[0], out=tmp_path).split()
+    subprocess.run([sys.executable, path, *words], capture_output=True, text=True, check=True)
+    assert (tmp_path / made).stat().st_size > 100
