@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -111,8 +112,8 @@ def saliency(options: argparse.Namespace) -> int:
                 found = np.asarray(folder.load(study), dtype=np.float32)
                 shape = read_radiograph(row["image"]).pixels.shape
                 lesion = resize_mask(read_mask(row["infection_mask"], shape), found.shape[0])
-                scale = "none" if name in options.probability else "max"
-                scores = localization_scores(found, lesion, None, scale=scale)  # type: ignore[arg-type]
+                scale: Literal["max", "none"] = "none" if name in options.probability else "max"
+                scores = localization_scores(found, lesion, None, scale=scale)
             except PatchCXRError as error:
                 failures.append((study, f"saliency {name}", str(error)))
                 continue

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from patchcxr.errors import ImageError, MaskError
+from patchcxr.errors import ConfigError, ImageError, MaskError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.io.limits import read_file
 from patchcxr.io.raster import decode_raster, is_raster
@@ -107,6 +107,50 @@ def write_mask(path: str | Path, mask: BoolArray) -> None:
     if not done:
         raise MaskError(f"{path}: mask of shape {mask.shape} cannot be encoded as PNG; make it smaller")
     write_bytes_atomically(path, data.tobytes())
+
+
+def resize_mask(mask: BoolArray, size: int | tuple[int, int]) -> BoolArray:
+    """Resize a mask by its nearest pixel, measured from pixel centres.
+
+    Parameters
+    ----------
+    mask
+        bool, shape (H, W).
+    size
+        Side of the square, or (rows, columns).
+
+    Raises
+    ------
+    MaskError
+        If ``mask`` is not a two-dimensional boolean array.
+
+    Examples
+    --------
+    >>> resize_mask(np.array([[True, False]]), (2, 4)).astype(int).tolist()
+    [[1, 1, 0, 0], [1, 1, 0, 0]]
+    """
+    rows, columns = as_shape(size)
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise MaskError(f"mask is {mask.dtype} of shape {mask.shape}; expected bool of shape (H, W), so threshold it")
+    if mask.shape == (rows, columns):
+        return mask.copy()
+    resized = cv2.resize(mask.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.view(np.bool_)
+
+
+def as_shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns) of a size that may be one side.
+
+    Raises
+    ------
+    ConfigError
+        If a side is below 1 pixel.
+    """
+    rows, columns = (size, size) if isinstance(size, (int, np.integer)) else size
+    if rows < 1 or columns < 1:
+        raise ConfigError(f"size is {size}; expected one side, or (rows, columns), of at least 1 pixel")
+    return int(rows), int(columns)
 
 
 def _read_one(path: Path) -> BoolArray:

@@ -14,13 +14,13 @@ from patchcxr.data.audit.probe import (
     ProbeConfig,
     Question,
     balanced_accuracy,
-    check_probe,
     probe,
     questions,
     show,
 )
 from patchcxr.data.audit.scan import FilmScan
 from patchcxr.data.audit.settings import AuditConfig
+from patchcxr.data.audit.shortcuts import check_probe
 from patchcxr.errors import ConfigError
 
 QUICK = ProbeConfig(permutations=3, resamples=60)

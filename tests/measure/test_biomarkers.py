@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drawn_thorax import HEART, LEFT, RIGHT
 
 from patchcxr.errors import ConfigError, ImageError, MaskError
 from patchcxr.measure.biomarkers import (
@@ -17,30 +18,6 @@ from patchcxr.measure.severity import severity
 from patchcxr.measure.shape import SHAPE_MEASURES
 from patchcxr.measure.zones import REGIONS
 
-RIGHT = np.array(
-    [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-        [0, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-    ]
-).astype(bool)
-LEFT = np.array(
-    [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 1, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 1, 1, 0],
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    ]
-).astype(bool)
-HEART = np.array(
-    [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 1, 0, 0, 0, 0, 0],
-        [0, 0, 0, 1, 1, 1, 0, 0, 0, 0],
-    ]
-).astype(bool)
 EMPTY_FILM = np.zeros((30, 40), bool)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from drawn_thorax import HEART, LEFT, RIGHT
 
 from patchcxr.errors import ConfigError, MaskError
 from patchcxr.measure.cardiothoracic import (
@@ -15,30 +16,6 @@ from patchcxr.measure.cardiothoracic import (
     transverse_diameter,
 )
 
-RIGHT = np.array(
-    [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-        [0, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-    ]
-).astype(bool)
-LEFT = np.array(
-    [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 1, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 1, 1, 0],
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    ]
-).astype(bool)
-HEART = np.array(
-    [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 1, 0, 0, 0, 0, 0],
-        [0, 0, 0, 1, 1, 1, 0, 0, 0, 0],
-    ]
-).astype(bool)
 EMPTY = np.zeros_like(HEART)
 
 

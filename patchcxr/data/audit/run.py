@@ -24,9 +24,9 @@ from patchcxr.data.audit.patients import (
     check_patient_ids,
     check_table,
 )
-from patchcxr.data.audit.probe import check_probe
 from patchcxr.data.audit.scan import FilmScan, Progress, scan_films
 from patchcxr.data.audit.settings import SEVERITIES, AuditConfig, Severity
+from patchcxr.data.audit.shortcuts import check_probe
 from patchcxr.data.cohort import MASK_COLUMNS, REQUIRED_COLUMNS, complete_columns, read_table, resolve_field
 from patchcxr.data.duplicates import join
 from patchcxr.errors import CohortError, ConfigError

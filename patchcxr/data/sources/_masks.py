@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from patchcxr.errors import CohortError
@@ -49,14 +47,3 @@ def image_shape(path: str | Path) -> tuple[int, int] | None:
             return image.height, image.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
-
-
-def nearest_mask(mask: BoolArray, shape: tuple[int, int]) -> BoolArray:
-    """Mask at another size, by its nearest pixel, measured from pixel centres.
-
-    >>> import numpy as np
-    >>> nearest_mask(np.array([[True, False]]), (2, 4)).astype(int).tolist()
-    [[1, 1, 0, 0], [1, 1, 0, 0]]
-    """
-    resized = cv2.resize(mask.view(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(resized, dtype=bool)

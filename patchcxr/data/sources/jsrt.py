@@ -42,10 +42,10 @@ import pandas as pd
 
 from patchcxr.data.boxes import Box, format_boxes
 from patchcxr.data.sources._layout import Imported, files_by_stem, find_images, finish, read_metadata
-from patchcxr.data.sources._masks import RAW_SHAPE, image_shape, masks_folder, nearest_mask, save_mask
+from patchcxr.data.sources._masks import RAW_SHAPE, image_shape, masks_folder, save_mask
 from patchcxr.errors import CohortError
 from patchcxr.io.folders import files_below
-from patchcxr.io.masks import read_mask
+from patchcxr.io.masks import read_mask, resize_mask
 from patchcxr.io.radiograph import IMAGE_SUFFIXES
 
 LICENCE = "JSRT/SCR: free for research, not for redistribution"
@@ -198,7 +198,7 @@ def _fitting(
         return str(mask)
     reason = f"outlines are {own[0]} x {own[1]} pixels but films are {shape[0]} x {shape[1]}"
     folder = masks_folder(masks_dir, root, "jsrt", reason)
-    return save_mask(nearest_mask(read_mask(mask), shape), folder, organ, stem)
+    return save_mask(resize_mask(read_mask(mask), shape), folder, organ, stem)
 
 
 def _box(stem: str, record: dict[str, Any], shape: tuple[int, int] | None) -> str | None:

@@ -37,9 +37,9 @@ from typing import Final
 import pandas as pd
 
 from patchcxr.data.sources._layout import Imported, finish, map_labels, read_metadata
-from patchcxr.data.sources._masks import image_shape, masks_folder, nearest_mask, save_mask
+from patchcxr.data.sources._masks import image_shape, masks_folder, save_mask
 from patchcxr.data.sources._published import file_tree, first_of_each, joined, skip
-from patchcxr.io.masks import read_mask
+from patchcxr.io.masks import read_mask, resize_mask
 from patchcxr.io.radiograph import RASTER_SUFFIXES
 
 LABELS: Final = {
@@ -120,7 +120,7 @@ def _fitting_masks(
             fields.append(None)
             unfit.append((stem, f"mask of {size} for a film of {shape}; give masks_dir to have it resized"))
         else:
-            fields.append(save_mask(nearest_mask(read_mask(mask), shape), folder, "lung", stem))
+            fields.append(save_mask(resize_mask(read_mask(mask), shape), folder, "lung", stem))
     return fields, pd.DataFrame(unfit, columns=["name", "reason"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from patchcxr.study.run import Study
 
 MAPS = ("global_gradcam", "probabilistic_gradcam", "infection_map")
-SCALES = {"global_gradcam": "max", "probabilistic_gradcam": "max", "infection_map": "none"}
+SCALES: Final[dict[str, Literal["max", "none"]]] = {
+    "global_gradcam": "max",
+    "probabilistic_gradcam": "max",
+    "infection_map": "none",
+}
 """Where half lies: activation maps have no scale of their own, infection maps are probabilities."""
 
 
@@ -88,7 +92,7 @@ def saliency(study: Study, folder: Path) -> pd.DataFrame:
         lesion, lung = maps.lesion(row.study), maps.lung(row.study)
         for method in MAPS:
             found = maps.map(row.study, method)
-            scores = localization_scores(found, lesion, lung, scale=SCALES[method])  # type: ignore[arg-type]
+            scores = localization_scores(found, lesion, lung, scale=SCALES[method])
             base = {"study": row.study, "patient": row.patient, "method": method}
             records += [{**base, "measure": measure, "value": value} for measure, value in scores.items()]
             means.append(

@@ -16,14 +16,15 @@ def show_patches(show: Presenter) -> None:
     study, table = show.study, show.table("patches", "patches")
     by_class, by_film = show.table("patches", "by_class"), show.table("patches", "by_film")
     films = by_film[by_film["n"] > 0]["class_name"].value_counts()
+    by_class = by_class.set_index("class_name").reindex(study.scheme.classes).dropna(subset="n").reset_index()
     rows = [
         {
             "class": display_name(row.class_name),
             "films": int(films.get(row.class_name, 0)),
             "patches": int(row.n),
             "wrong": int(row.wrong),
-            "inter-patch (mean of patches)": format_mean_std(row.inter_mean, row.inter_std),
-            "intra-patch (SD of patches)": format_mean_std(row.intra_mean, row.intra_std),
+            "Inter-patch (mean of patches)": format_mean_std(row.inter_mean, row.inter_std),
+            "Intra-patch (SD of patches)": format_mean_std(row.intra_mean, row.intra_std),
         }
         for row in by_class.itertuples()
     ]

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from patchcxr.data.sources import build_source
-from patchcxr.data.sources._masks import nearest_mask
 from patchcxr.errors import CohortError, LabelError
-from patchcxr.io.masks import read_mask
+from patchcxr.io.masks import read_mask, resize_mask
 from patchcxr.io.radiograph import read_radiograph
 
 
@@ -97,6 +96,6 @@ def test_masks_that_do_not_fit_are_resized_where_there_is_a_place_for_them(tmp_p
     assert skipped.empty
     shape = read_radiograph(cohort["image"][0]).pixels.shape
     assert cohort["lung_mask"][0] == str(tmp_path / "drawn" / "radiography" / "lung" / "COVID-1.png")
-    np.testing.assert_array_equal(read_mask(cohort["lung_mask"][0], shape), nearest_mask(pixels > 0, (299, 299)))
+    np.testing.assert_array_equal(read_mask(cohort["lung_mask"][0], shape), resize_mask(pixels > 0, (299, 299)))
     with pytest.raises(CohortError, match="never written to"):
         build_source("radiography", root, root / "drawn")
