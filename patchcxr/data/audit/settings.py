@@ -17,7 +17,8 @@ class AppearanceConfig:
     """Limits of what a film may look like; the measures are those of :class:`patchcxr.measure.appearance.Appearance`.
 
     The limits of the scores were chosen on a random half of 2,097 public films (jsrt, cohen, nih, tb, kermany,
-    hannover), as they are and inverted or turned.
+    hannover), as they are and inverted or turned, with numbers of the other half in sight; those of exposure, frames,
+    marks and grey levels with counts of all films.
 
     Attributes
     ----------
