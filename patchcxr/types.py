@@ -22,3 +22,12 @@ ANATOMY: Final = ("background", "heart", "left_lung", "right_lung")
 
 ``left_lung`` is the patient's left lung, on the right side of a PA film as displayed.
 """
+
+PARTITION: Final = (*ANATOMY, "left_lung_behind_heart", "right_lung_behind_heart")
+"""Classes that tell apart what readers draw differently.
+
+JSRT's lungs end at the heart; other readers include the part of the lung that
+lies behind it. With that part as a class of its own, the first four names and
+their sums give either convention: heart = ``heart`` and both parts behind it;
+whole left lung = ``left_lung`` and ``left_lung_behind_heart``.
+"""

@@ -63,18 +63,20 @@ def find_config(name: str) -> Path:
     raise ConfigError(f"{name}: no such configuration file; give the path of a YAML file, or one of {', '.join(names)}")
 
 
-def load_study(name: str, changes: list[str]) -> Any:
-    """Read a study configuration and lay ``--set`` over it."""
+def load_study(name: str, changes: list[str], table: str | None = None) -> Any:
+    """Read a study configuration, lay ``--set`` over it, and put the cohort ``table`` in place of its own films."""
     import yaml
 
     from patchcxr.config import from_dict, load_yaml, merge
     from patchcxr.study.config import StudyConfig
 
     path = find_config(name)
-    if not changes:
+    if not changes and table is None:
         return load_yaml(StudyConfig, path)
     load_yaml(StudyConfig, path)
     base = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if table is not None:
+        base["cohort"] = {"fractions": base["cohort"].get("fractions", [0.7, 0.1, 0.2]), "table": str(table)}
     return from_dict(StudyConfig, merge(base, read_overrides(changes)), where=str(path))
 
 

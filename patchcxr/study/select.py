@@ -21,12 +21,13 @@ def from_sources(table: pd.DataFrame, sources: Collection[str] | None) -> pd.Dat
     return table if sources is None else table[table["source"].isin(list(sources))]
 
 
-def with_anatomy(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows with masks of both lungs and the heart."""
+def with_anatomy(table: pd.DataFrame, whole_lungs: Collection[str] = ()) -> pd.DataFrame:
+    """Rows with masks of both lungs and the heart; from the sources ``whole_lungs``, rows with masks of the lungs."""
     keep = pd.Series(True, index=table.index)
     for column in ANATOMY_MASKS:
         keep &= given(table[column])
-    return table[keep]
+    lungs = given(table["lung_mask"]) | (given(table["right_lung_mask"]) & given(table["left_lung_mask"]))
+    return table[keep | (lungs & table["source"].isin(list(whole_lungs)))]
 
 
 def classified(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Losses: weighted cross-entropy (Oh 2020, eq. 2) and focal plus Dice (Degerli 2021, eq. 5 and 7)."""
+"""Losses: weighted cross-entropy (Oh 2020, eq. 2), its form for partial labels, focal plus Dice (Degerli 2021)."""
 
 from __future__ import annotations
 
@@ -47,6 +47,31 @@ class WeightedCrossEntropy(nn.Module):
                 f"got {len(self.weights)} class weights for {logits.shape[1]} classes; give one weight a class"
             )
         return functional.cross_entropy(logits, target, weight=self.weights)  # eq. 2
+
+
+class PartialCrossEntropy(nn.Module):
+    """Cross-entropy for pixels of which only a set of possible classes is known.
+
+    The probability of a set is the sum over its classes, and the loss its
+    negative logarithm, averaged over the pixels (the marginal loss of Shi et
+    al. 2021, Medical Image Analysis 70:101979, for partially labelled organs).
+    A set of one class gives the cross-entropy; a set of all classes gives 0.
+
+    Examples
+    --------
+    >>> loss = PartialCrossEntropy()
+    >>> round(float(loss(torch.zeros(1, 4, 1, 1), torch.tensor([[[0b0011]]]))), 4)
+    0.6931
+    """
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits (B, C, H, W) against sets (B, H, W): bit c is set where class c is possible."""
+        bits = torch.arange(logits.shape[1], device=target.device)
+        possible = (target[:, None] >> bits[:, None, None]) & 1
+        if not bool(possible.any(1).all()):
+            raise TrainingError("a pixel has no possible class; expected at least one bit of each target")
+        chosen = logits.masked_fill(possible == 0, -torch.inf).logsumexp(1)
+        return (logits.logsumexp(1) - chosen).mean()
 
 
 class HybridLoss(nn.Module):
