@@ -23,9 +23,10 @@ from patchcxr.types import AnyArray, BoolArray, FloatArray
 NAN: Final = float("nan")
 TEMPLATE_SIZE: Final = 256
 UNDER_SEGMENTED: Final = 0.25
-"""Deformation of both lungs above which a film counts as under-segmented: a quarter of the lungs (Oh 2020, section V).
+"""Deformation of both lungs from which on a film counts as under-segmented: a quarter of the lungs (Oh 2020, section
+V).
 
-The paper judged by eye. Of true masks of healthy lungs about one in a hundred exceeds it (JSRT, against the mean shape
+The paper judged by eye. Of true masks of healthy lungs about one in a hundred reaches it (JSRT, against the mean shape
 of other films), because people differ.
 """
 
@@ -145,9 +146,9 @@ def lung_deformation(
     Returns
     -------
     dict
-        ``lung_deformation`` (one minus the Jaccard coefficient over the two lungs together; under-segmented above
-        :data:`UNDER_SEGMENTED`), ``right_lung_deformation`` and ``left_lung_deformation``, in [0, 1]. NaN where a lung
-        is missing, because the frame needs both.
+        ``lung_deformation`` (one minus the Jaccard coefficient over the two lungs together; under-segmented from
+        :data:`UNDER_SEGMENTED` on), ``right_lung_deformation`` and ``left_lung_deformation``, in [0, 1]. NaN where a
+        lung is missing, because the frame needs both.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from patchcxr.errors import ConfigError, EmptyLungError, MaskError
+from patchcxr.errors import ConfigError, EmptyLungError, ImageError, MaskError
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.types import BoolArray, FloatArray
 
@@ -20,13 +20,67 @@ def fill_holes(mask: BoolArray) -> BoolArray:
     return np.asarray(label[1:-1, 1:-1] != label[0, 0])
 
 
+def lungs_from_probability(probability: FloatArray, threshold: float = 0.5, minimum_share: float = 0.05) -> BoolArray:
+    """Lung mask from the probability of lung at every pixel: all of the post-processing of Tahir 2021, section 3.2.
+
+    Lung is where the probability is *above* the threshold; then come
+    :func:`postprocess_lungs`, and its rules for films with one lung or none.
+
+    Parameters
+    ----------
+    probability
+        Probability (H, W) of either lung, in [0, 1].
+    threshold
+        In [0, 1]; a pixel exactly at it is no lung.
+    minimum_share
+        Regions smaller than this share of all positive pixels are removed.
+
+    Returns
+    -------
+    bool, shape (H, W).
+
+    Raises
+    ------
+    ImageError
+        If the map is not (H, W), or holds NaN or values outside [0, 1], as logits do.
+    ConfigError
+        If a setting is outside [0, 1].
+
+    Examples
+    --------
+    The middle is a hole, which is filled; the corner is at the threshold, not above it.
+
+    >>> lungs_from_probability(np.array([[0.9, 0.9, 0.9], [0.9, 0.1, 0.9], [0.9, 0.9, 0.5]])).astype(int)
+    array([[1, 1, 1],
+           [1, 1, 1],
+           [1, 1, 0]])
+    """
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold is {threshold}; expected a probability from 0 to 1")
+    probability = np.asarray(probability)
+    if probability.ndim != 2 or probability.size == 0:
+        raise ImageError(f"probability has shape {probability.shape}; expected one map (H, W)")
+    if not (probability.min() >= 0 and probability.max() <= 1):
+        raise ImageError(
+            f"probability lies in [{probability.min():.3g}, {probability.max():.3g}]; expected [0, 1] without NaN; "
+            "apply a sigmoid or softmax to logits"
+        )
+    return postprocess_lungs(probability > threshold, minimum_share)
+
+
 def postprocess_lungs(mask: BoolArray, minimum_share: float = 0.05) -> BoolArray:
     """Fill holes, then remove regions below a share of the positive pixels (Tahir 2021, section 3.2).
 
-    Shares are taken of the filled mask; regions are 8-connected. An empty
-    mask stays empty, and the caller decides what that means. Should every
-    region be below the share, which takes more than ``1 / minimum_share``
-    regions, the result is empty.
+    Shares are taken of the filled mask; regions are 8-connected.
+
+    - *No lung*: an empty mask stays empty, and so does one whose regions are
+      all below the share, which takes more than ``1 / minimum_share`` of them.
+    - *One lung*: a single region stays as it is. A second lung below the share
+      goes, like any other small region: lungs are cleaned one by one where
+      they are known apart (:func:`patchcxr.inference.segmentation.anatomy_masks`).
+
+    Neither is an error here; :func:`patchcxr.measure.lung_flags.lung_flags`
+    names both.
 
     Parameters
     ----------

@@ -59,7 +59,21 @@ CLASS_COLOURS: Final = {
 ORGAN_COLOURS: Final = {"lungs": "#1F77FF", "heart": "#E3262E", "truth": "#2BE34A", "lesion": "#FFFFFF"}
 """Lungs blue, heart red and true contours green, as in Oh 2020, Fig. 2; bright, to be seen on a film."""
 
-CLASS_NAMES: Final = {
+_MEASURE_NAMES: Final = {
+    f"{structure}_{measure}{unit}": f"{structure.replace('_', ' ').capitalize()} {written}{said}"
+    for structure in ("lung", "right_lung", "left_lung", "heart")
+    for measure, written in {
+        "jaccard": "Jaccard",
+        "dice": "Dice",
+        "surface_dice": "surface Dice",
+        "hausdorff": "Hausdorff distance",
+        "hd95": "HD95",
+        "assd": "ASSD",
+    }.items()
+    for unit, said in (("", ""), ("_mm", " (mm)"))
+}
+
+CLASS_NAMES: Final = _MEASURE_NAMES | {
     "normal": "Normal",
     "bacterial": "Bacterial",
     "tuberculosis": "Tuberculosis",
@@ -83,14 +97,6 @@ CLASS_NAMES: Final = {
     "dice_at_half": "Dice at half maximum",
     "best_iou": "Best IoU",
     "best_dice": "Best Dice",
-    "lung_jaccard": "Lung Jaccard",
-    "heart_jaccard": "Heart Jaccard",
-    "right_lung_jaccard": "Right lung Jaccard",
-    "left_lung_jaccard": "Left lung Jaccard",
-    "lung_dice": "Lung Dice",
-    "heart_dice": "Heart Dice",
-    "right_lung_dice": "Right lung Dice",
-    "left_lung_dice": "Left lung Dice",
     "lung_mean": "Lung intensity, mean",
     "lung_std": "Lung intensity, SD",
     "lung_skewness": "Lung intensity, skewness",

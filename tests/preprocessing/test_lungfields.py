@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from patchcxr.errors import ConfigError, EmptyLungError, MaskError
+from patchcxr.errors import ConfigError, EmptyLungError, ImageError, MaskError
 from patchcxr.io.masks import read_mask
 from patchcxr.preprocessing.lungfields import (
     crop_to_lungs,
     fill_holes,
     lung_box,
+    lungs_from_probability,
     mask_image,
     place_crop,
     postprocess_lungs,
@@ -208,3 +209,51 @@ def test_real_joint_masks_are_split_as_the_readers_drew_them(real_data):
             got_right, got_left = split_lungs(right | left)
             assert (got_right ^ right).sum() < 0.01 * right.sum()
             assert (got_left ^ left).sum() < 0.01 * left.sum()
+
+
+def reference_lungs(probability):
+    """Tahir's three steps by SciPy, region by region."""
+    filled = ndimage.binary_fill_holes(probability > 0.5)
+    labels, count = ndimage.label(filled, np.ones((3, 3)))
+    kept = np.zeros_like(filled)
+    for region in range(1, count + 1):
+        if (labels == region).sum() >= 0.05 * filled.sum():
+            kept |= labels == region
+    return kept
+
+
+def test_lungs_of_a_probability_map_equal_the_three_steps_of_the_paper(rng):
+    for sigma in (2, 3, 5):
+        noise = ndimage.gaussian_filter(rng.random((90, 110)), sigma)
+        probability = (noise - noise.min()) / np.ptp(noise)
+        np.testing.assert_array_equal(lungs_from_probability(probability), reference_lungs(probability))
+
+
+def test_a_pixel_at_the_threshold_is_no_lung():
+    probability = np.array([[0.5, 0.5000001], [0.7, 0.2]])
+    np.testing.assert_array_equal(lungs_from_probability(probability, minimum_share=0), [[False, True], [True, False]])
+    assert not lungs_from_probability(np.full((8, 8), 0.5)).any()
+
+
+def test_a_film_without_lungs_gives_an_empty_mask_and_one_lung_stays_alone():
+    right, left = two_lungs()
+    assert not lungs_from_probability(np.zeros((20, 20))).any()
+    np.testing.assert_array_equal(lungs_from_probability(right * 0.9), right)
+    remnant = left & (np.arange(100) > 80)[:, None]
+    assert 0 < remnant.sum() < 0.05 * (right | remnant).sum()
+    np.testing.assert_array_equal(lungs_from_probability((right | remnant) * 0.9), right)
+
+
+@pytest.mark.parametrize("value", [np.nan, -0.1, 1.5, np.inf])
+def test_logits_and_nan_are_no_probability(value):
+    probability = np.full((6, 6), 0.4)
+    probability[2, 3] = value
+    with pytest.raises(ImageError, match=r"expected \[0, 1\] without NaN; apply a sigmoid"):
+        lungs_from_probability(probability)
+
+
+def test_unusable_settings_and_stacks_are_refused():
+    with pytest.raises(ConfigError, match="threshold is 2"):
+        lungs_from_probability(np.zeros((4, 4)), threshold=2)
+    with pytest.raises(ImageError, match="one map"):
+        lungs_from_probability(np.zeros((2, 4, 4)))

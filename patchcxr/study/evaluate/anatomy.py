@@ -11,7 +11,9 @@ import pandas as pd
 
 from patchcxr.errors import PatchCXRError, SplitError
 from patchcxr.measure import biomarkers as marker
+from patchcxr.measure.boundary import BOUNDARY_MEASURES, boundary_row
 from patchcxr.measure.deformation import UNDER_SEGMENTED, lung_templates
+from patchcxr.measure.lung_flags import lung_flags
 from patchcxr.measure.overlap import dice, jaccard
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.report.comparison_tables import triangle
@@ -20,7 +22,7 @@ from patchcxr.stats.intervals import wilson_interval
 from patchcxr.stats.markers import compare_groups
 from patchcxr.study.config import BiomarkerConfig
 from patchcxr.study.predict import Lungs, as_film, failure_table
-from patchcxr.study.select import from_sources
+from patchcxr.study.select import anatomy_rows, from_sources
 from patchcxr.types import FloatArray
 
 if TYPE_CHECKING:
@@ -28,56 +30,99 @@ if TYPE_CHECKING:
 
 SPACING_COLUMNS = ("row_spacing_mm", "column_spacing_mm")
 STRUCTURES = ("lung", "right_lung", "left_lung", "heart")
+SCORES = ("jaccard", "dice", *BOUNDARY_MEASURES, *(f"{name}_mm" for name in BOUNDARY_MEASURES))
+"""Measures of a structure, as they follow its name in a column."""
 
 
 def segmentation(study: Study, folder: Path) -> pd.DataFrame:
-    """Jaccard and Dice of each structure on every film with true masks (Oh 2020, Table V).
+    """Overlap and outlines of each structure on every film with true masks (Oh 2020, Table V).
 
-    Writes ``scores`` (a row a film) and ``summary`` (mean and standard
-    deviation by source and split). ``role`` tells films that the network was
+    Writes ``scores`` (a row a film: :func:`score_films`) and ``summary``
+    (:func:`summarize_scores`). ``role`` tells films that the network was
     trained on from unseen ones; ``cross`` is a source it never saw.
     """
     truth, predicted = Lungs(study.store(study.config.anatomy.image_size)), study.predicted_anatomy()
-    trained = trained_sources(study)
-    rows = []
-    for row in study.table.itertuples():
-        have = truth.store.mask_names(row.study)
-        scores = {
-            f"{name}_{kind}": measure(predicted.structure(row.study, name), truth.structure(row.study, name))
-            for name in STRUCTURES
-            if name in have
-            for kind, measure in (("jaccard", jaccard), ("dice", dice))
-        }
-        if scores:
-            seen = row.source in trained
-            rows.append(
-                {
-                    "study": row.study,
-                    "patient": row.patient,
-                    "source": row.source,
-                    "split": row.split,
-                    "role": row.split if seen else "cross",
-                    **scores,
-                }
-            )
-    if not rows:
+    scores = score_films(study.table, predicted, truth)
+    if scores.empty:
         raise SplitError("no film of the cohort has a lung or heart mask; add masks, or leave this table out")
-    scores = pd.DataFrame(rows)
+    trained = trained_sources(study)
+    scores.insert(4, "role", scores["split"].where(scores["source"].isin(trained), "cross"))
     write_table(scores, folder / "scores")
-    columns = [c for c in scores if c.endswith(("_jaccard", "_dice"))]
-    long = scores.melt(["study", "source", "role"], columns, "measure", "value")
-    grouped = long.groupby(["source", "role", "measure"], sort=False)["value"]
-    summary = grouped.agg(["count", "mean", "std", "min"]).reset_index().rename(columns={"count": "n"})
-    write_table(summary[summary["n"] > 0], folder / "summary")
+    write_table(summarize_scores(scores, ["source", "role"]), folder / "summary")
     return failure_table([])
+
+
+def score_films(table: pd.DataFrame, predicted: Lungs, truth: Lungs) -> pd.DataFrame:
+    """Measures of each structure on every film with true masks, one row a film.
+
+    Columns are study, patient, source and split, then for each structure of
+    :data:`STRUCTURES` ``<structure>_jaccard``, ``_dice``, the outline measures
+    (:func:`patchcxr.measure.boundary.boundary_row`) in pixels of the prepared
+    film and with ``_mm`` in millimetres where the spacing is known, and
+    ``_failed``, whether the structure was missed or invented. Empty where a
+    film has no true mask of the structure; NaN where both masks have no pixel.
+    """
+    rows = []
+    for record in table.to_dict("records"):
+        name = str(record["study"])
+        scores: dict[str, float | bool] = {}
+        have = truth.store.mask_names(name)
+        for part in STRUCTURES:
+            if part in have:
+                spacing = _spacing(truth.store, name, [record.get(column) for column in SPACING_COLUMNS])
+                pair = predicted.structure(name, part), truth.structure(name, part)
+                found = {"jaccard": jaccard(*pair), "dice": dice(*pair), **boundary_row(*pair, spacing)}
+                scores |= {f"{part}_{measure}": value for measure, value in found.items()}
+        if scores:
+            rows.append({column: record[column] for column in ("study", "patient", "source", "split")} | scores)
+    films = pd.DataFrame(rows)
+    return films.astype({column: "boolean" for column in films if str(column).endswith("_failed")})
+
+
+def summarize_scores(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean, spread and extremes of each measure of :func:`score_films`, with the failures counted and kept.
+
+    ``n`` films have a value; ``failed`` of them have one mask empty and the
+    other not. Failures count in ``mean``, ``std``, ``median``, ``min`` and
+    ``max`` with 0 for Jaccard, Dice and surface Dice and with the diagonal of
+    the film for distances (:mod:`patchcxr.measure.boundary`); ``mean_found``
+    leaves them out. ``undefined`` films, where both masks are empty, are in
+    none of these.
+    """
+    rows = []
+    for group, part in scores.groupby(list(by), sort=False, dropna=False):
+        for structure in STRUCTURES:
+            names = [f"{structure}_{measure}" for measure in SCORES if f"{structure}_{measure}" in part]
+            if not names:
+                continue
+            judged = part[part[f"{structure}_failed"].notna()]
+            failed = judged[f"{structure}_failed"].astype(bool)
+            for name in names:
+                values = judged[name]
+                # A film without a spacing has pixels but no millimetres, which makes it no undefined film.
+                undefined = int(values.isna().sum()) if not name.endswith("_mm") else 0
+                rows.append(
+                    {
+                        **dict(zip(by, group, strict=True)),
+                        "measure": name,
+                        "n": int(values.notna().sum()),
+                        "failed": int((failed & values.notna()).sum()),
+                        "undefined": undefined,
+                        "mean": values.mean(),
+                        "std": values.std(),
+                        "median": values.median(),
+                        "min": values.min(),
+                        "max": values.max(),
+                        "mean_found": values[~failed].mean(),
+                    }
+                )
+    summary = pd.DataFrame(rows)
+    return summary[summary["n"] + summary["undefined"] > 0].reset_index(drop=True)
 
 
 def trained_sources(study: Study) -> set[str]:
     """Sources whose films train the anatomy network."""
-    from patchcxr.study.select import with_anatomy
-
-    rows = from_sources(with_anatomy(study.table), study.config.anatomy.sources)
-    return set(rows["source"])
+    return set(anatomy_rows(study.table, study.config.anatomy)["source"])
 
 
 def measure_films(
@@ -89,7 +134,8 @@ def measure_films(
     view, source, split and days, then the biomarkers
     (:func:`patchcxr.measure.biomarkers.biomarkers`) and ``under_segmented``,
     whether the lungs are deformed by a quarter or more (O14; empty without
-    ``templates``). A missing organ gives NaN and is listed in the second
+    ``templates``), and ``flags``, what is odd about the masks or the film, in
+    words (:mod:`patchcxr.measure.lung_flags`). A missing organ gives NaN and is listed in the second
     table. The infected shares are those of the cohort's own infection masks;
     millimetres come from the columns ``row_spacing_mm`` and
     ``column_spacing_mm``, else from the film's file.
@@ -103,8 +149,10 @@ def measure_films(
             right, left, heart = (
                 anatomy.structure(name, part, films.size) for part in ("right_lung", "left_lung", "heart")
             )
+            film = as_film(films.film(name))
+            flags = lung_flags(right, left, heart, film).text
             values = marker.biomarkers(
-                as_film(films.film(name)),
+                film,
                 right,
                 left,
                 heart,
@@ -117,8 +165,8 @@ def measure_films(
             continue
         failures += [(name, "biomarkers", reason) for reason in marker.missing_organs(right, left, heart).values()]
         deformed = values["lung_deformation"]
-        flag = pd.NA if np.isnan(deformed) else deformed > UNDER_SEGMENTED
-        rows.append({**{column: record[column] for column in keep}, **values, "under_segmented": flag})
+        flag = pd.NA if np.isnan(deformed) else deformed >= UNDER_SEGMENTED
+        rows.append({**{column: record[column] for column in keep}, **values, "under_segmented": flag, "flags": flags})
     return pd.DataFrame(rows), failure_table(failures)
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.report.figures import cardiothoracic_figure, group_scatter, segmentation_examples
+from patchcxr.report.overlap import segmentation_table
 from patchcxr.report.published import beside_published
 from patchcxr.report.style import display_name
 from patchcxr.report.tables import format_mean_std
+from patchcxr.report.under_segmentation import EXAMPLES, Example, under_segmentation_figure
 from patchcxr.study.evaluate.anatomy import label_order
 from patchcxr.study.predict import Lungs, as_film
 from patchcxr.study.present.presenter import DIFFERENT, Presenter
@@ -18,17 +20,14 @@ def show_segmentation(show: Presenter) -> None:
     """Overlap with the true masks, and films from the worst to the best."""
     study, summary = show.study, show.table("segmentation", "summary")
     scores = show.table("segmentation", "scores")
-    roles = {"test": "unseen patients", "train": "training films", "validation": "validation", "cross": "other source"}
-    summary["films"] = summary["source"].astype(str) + ", " + summary["role"].map(roles)
-    kept = summary[summary["measure"].isin(["lung_jaccard", "heart_jaccard", "lung_dice", "heart_dice"])]
-    wide = kept.assign(text=[format_mean_std(m, s) for m, s in zip(kept["mean"], kept["std"], strict=True)])
-    shown = wide.pivot(index="films", columns="measure", values="text").reset_index()
-    shown.insert(1, "n", [int(wide[wide["films"] == name]["n"].max()) for name in shown["films"]])
     architecture = study.config.anatomy.model.architecture
     show.show(
-        shown.rename(columns={c: display_name(c) for c in shown.columns}),
+        segmentation_table(summary),
         "segmentation",
         f"Segmentation by {architecture} at {study.config.anatomy.image_size} pixels: mean ± standard deviation.",
+        "HD95 and ASSD (average symmetric surface distance) are distances of outlines, in pixels of the network's size "
+        "or in millimetres on the detector where the spacing is known. Failed: the structure was missed or invented; "
+        "such films count with 0, and with the diagonal of the film for distances. "
         "Published: lungs 0.955 ± 0.015, heart 0.889 ± 0.054 on JSRT (Oh 2020, Table V, FC-DenseNet103); lungs Dice "
         f"0.950 (Hertel 2022, ResUnet). {DIFFERENT}",
     )
@@ -112,8 +111,29 @@ def show_biomarkers(show: Presenter) -> None:
             "adjusted p.",
             f"Scatter of {title.lower()} by label",
         )
+    large = study.store(study.config.classification.vote.image_size)
+    anatomy = study.predicted_anatomy()
     if (study.out / "biomarkers" / "under_segmentation.csv").is_file():
         counts = show.table("biomarkers", "under_segmentation")
+        worst = markers.sort_values("lung_deformation", ascending=False, na_position="last").drop_duplicates("label")
+        worst = worst[worst["lung_deformation"].notna()].head(EXAMPLES)
+        show.figure(
+            under_segmentation_figure(
+                counts,
+                [
+                    Example(
+                        as_film(large.film(row["study"])),
+                        anatomy.structure(row["study"], "lung", large.size),
+                        f"{display_name(str(row['label']))} · {row['lung_deformation']:.2f}",
+                    )
+                    for row in worst.to_dict("records")
+                ],
+            ),
+            "under_segmentation",
+            "Share of films whose predicted lungs are deformed by a quarter or more; below, the most deformed film of "
+            "each label, with its deformation.",
+            "Under-segmented films by label with intervals, and films with the outline of their lungs",
+        )
         counts["label"] = [display_name(str(name)) for name in counts["label"]]
         show.show(
             counts,
@@ -122,8 +142,6 @@ def show_biomarkers(show: Presenter) -> None:
             "Wilson intervals over films. Oh 2020 judged by eye; measured so, the counts tell of the segmentation as "
             f"much as of disease. {DIFFERENT}",
         )
-    large = study.store(study.config.classification.vote.image_size)
-    anatomy = study.predicted_anatomy()
     with_ratio = markers[(markers["split"] == "test") & markers["cardiothoracic_ratio"].notna()]
     if len(with_ratio):
         middle = with_ratio.sort_values("cardiothoracic_ratio").iloc[len(with_ratio) // 2]["study"]
