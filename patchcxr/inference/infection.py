@@ -7,12 +7,17 @@ import numpy.typing as npt
 from torch import nn
 
 from patchcxr.config import config
-from patchcxr.errors import ConfigError, MaskError, ModelError
-from patchcxr.inference.segmentation import predict_probabilities
+from patchcxr.errors import ConfigError, MaskError
+from patchcxr.inference.batches import BatchSize
+from patchcxr.inference.foreground import foreground_probability
 from patchcxr.measure.severity import detect_infection, severity
+from patchcxr.models.trained import TrainedModel
+from patchcxr.preprocessing.lungfields import mask_image
 from patchcxr.types import AnyArray, BoolArray, FloatArray
 
 RULES = ("degerli", "tahir")
+INFECTION_CLASSES = {1: ("infection",), 2: ("background", "infection")}
+"""Class names of an infection network by its channels."""
 
 
 @config
@@ -44,16 +49,52 @@ class DetectionConfig:
             raise ConfigError(f"detection.rule: got {self.rule!r}; expected one of {RULES}")
 
 
-def infection_probability(model: nn.Module, images: AnyArray, batch_size: int = 8) -> npt.NDArray[np.float32]:
-    """Probability of infection at every pixel (Degerli 2021).
+def needs_lung_masks(model: TrainedModel) -> bool:
+    """Whether an infection network was trained on films masked by the lungs (Tahir 2021, cascaded scheme)."""
+    return model.training.get("input", "plain") == "masked_lungs"
 
-    Fed with masked films this is the cascaded scheme of Tahir 2021, with
-    plain films the parallel one.
+
+def infection_input(model: TrainedModel, film: FloatArray, lung_mask: BoolArray | None = None) -> FloatArray:
+    """A film as an infection network saw films when it was trained.
 
     Parameters
     ----------
     model
-        Segmentation network with one output channel.
+        Infection network; its description says what it was trained on.
+    film
+        Prepared film (H, W).
+    lung_mask
+        Lungs (H, W). Needed by a network of the cascaded scheme, left aside by
+        one of the parallel scheme (Tahir 2021, section 4.2).
+
+    Raises
+    ------
+    MaskError
+        If the network needs lungs and there are none, or their shape is another.
+    """
+    if not needs_lung_masks(model):
+        return film
+    if lung_mask is None:
+        raise MaskError(
+            "the infection network was trained on films masked by the lungs (input: masked_lungs) but got no "
+            "lung_mask; give one, or use a network trained with input: plain"
+        )
+    return mask_image(film, lung_mask)
+
+
+def infection_probability(
+    model: nn.Module, images: AnyArray, batch_size: int | BatchSize = 8
+) -> npt.NDArray[np.float32]:
+    """Probability of infection at every pixel (Degerli 2021; Tahir 2021).
+
+    Fed with masked films this is the cascaded scheme of Tahir 2021, with
+    plain films the parallel one; :func:`infection_input` gives the right ones.
+
+    Parameters
+    ----------
+    model
+        Segmentation network with one output channel (a sigmoid), or two
+        (background and infection, a softmax).
     images
         One film (H, W), or films (N, H, W); floating point in [0, 1] or uint8.
     batch_size
@@ -66,18 +107,13 @@ def infection_probability(model: nn.Module, images: AnyArray, batch_size: int = 
     Raises
     ------
     ModelError
-        If the network has several output channels.
+        If the network has more than two output channels.
     """
     films = images[None] if images.ndim == 2 else images
     probability = np.zeros(films.shape, dtype=np.float32)
     start = 0
-    for batch in predict_probabilities(model, films, batch_size, activation="sigmoid"):
-        if batch.shape[1] != 1:
-            raise ModelError(
-                f"{type(model).__name__} has {batch.shape[1]} output channels; expected 1, the infection; "
-                "load an infection network (num_classes=1)"
-            )
-        probability[start : start + len(batch)] = batch[:, 0]
+    for batch in foreground_probability(model, films, batch_size):
+        probability[start : start + len(batch)] = batch
         start += len(batch)
     return probability[0] if images.ndim == 2 else probability
 

@@ -12,7 +12,8 @@ from patchcxr.inference.infection import DetectionConfig
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.models.registry import ModelConfig
 from patchcxr.preprocessing.intensity import PreprocessConfig
-from patchcxr.training.fit import TrainConfig
+from patchcxr.training.losses import check_loss
+from patchcxr.training.recipe import TrainConfig
 
 
 @config
@@ -52,37 +53,99 @@ class CohortConfig:
 
 @config
 class AnatomyConfig:
-    """Segmentation of heart and lungs (Oh 2020, section II.A).
+    """Segmentation of heart and lungs (Oh 2020, section II.A), or of the lungs alone (Tahir 2021; Hertel 2022).
 
-    ``sources`` limits the films that train it; None takes every film with
-    masks of both lungs and the heart. ``class_weights`` are the lambda of
-    eq. 2.
+    Attributes
+    ----------
+    target
+        ``anatomy``: heart, left and right lung, a class each
+        (``num_classes: 4``). ``lungs``: both lungs as one mask, from
+        ``lung_mask`` or from both sides, with a softmax (``num_classes: 2``)
+        or a sigmoid (``num_classes: 1``).
+    loss
+        A key of :data:`patchcxr.training.losses.SEGMENTATION_LOSSES`.
+    sources
+        Limits the films that train it; None takes every film with the masks
+        of the target.
+    class_weights
+        The lambda of Oh's eq. 2, for the loss ``cross_entropy``.
+    whole_lungs
+        Sources whose lungs include the part behind the heart; with any, their
+        films train the network too, which then tells
+        :data:`patchcxr.types.PARTITION` apart (``num_classes: 6``), without
+        weights. For the target ``anatomy``.
+    minimum_share
+        Regions under this share of a structure are removed (Tahir 2021, section 3.2).
     """
 
     model: ModelConfig = ModelConfig(architecture="fc_densenet103", num_classes=4)
+    target: Literal["anatomy", "lungs"] = "anatomy"
+    loss: str = "cross_entropy"
     image_size: int = 256
     sources: tuple[str, ...] | None = None
     class_weights: str = "balanced"
+    whole_lungs: tuple[str, ...] = ()
     minimum_share: float = 0.05
     train: TrainConfig = TrainConfig(batch_size=2, learning_rate=1e-4, scheduler="plateau")
+
+    def __post_init__(self) -> None:
+        if self.target == "lungs" and self.whole_lungs:
+            raise ConfigError(
+                f"anatomy.whole_lungs: got {', '.join(self.whole_lungs)} with target: lungs, which takes the lungs of "
+                "every source as they were drawn; remove whole_lungs, or set sources to those of one convention"
+            )
+        channels = self.model.num_classes
+        expected = (1, 2) if self.target == "lungs" else (6,) if self.whole_lungs else (4,)
+        if channels not in expected:
+            raise ConfigError(
+                f"anatomy.model.num_classes: got {channels}; expected {' or '.join(map(str, expected))} for "
+                f"target: {self.target}{' with whole_lungs' if self.whole_lungs else ''}"
+            )
+        if self.target == "anatomy" and self.train.augment is not None and self.train.augment.horizontal_flip:
+            raise ConfigError(
+                "anatomy.train.augment.horizontal_flip: got true with target: anatomy, in which left and right lung "
+                "are classes that a mirrored film swaps; set it to false, or train with target: lungs"
+            )
+        check_loss(self.loss, channels, "anatomy")
 
 
 @config
 class InfectionConfig:
-    """Segmentation of the infection (Degerli 2021) and detection by the infection map.
+    """Segmentation of the infection (Degerli 2021; Tahir 2021) and detection by the infection map.
 
     A study trains this network when its class is in ``positive`` and it has
     an infection mask, or when its class is any other one: then it is a
     control, and its target is empty whatever lesions it shows.
+
+    Attributes
+    ----------
+    loss
+        A key of :data:`patchcxr.training.losses.SEGMENTATION_LOSSES`; the
+        network has one channel with a sigmoid (Degerli 2021), or two with a
+        softmax (Tahir 2021).
+    input
+        ``plain``: the film (Degerli; Tahir's parallel scheme).
+        ``masked_lungs``: the film with 0 outside the lungs (Tahir's cascaded
+        scheme, section 4.2).
     """
 
     model: ModelConfig = ModelConfig(architecture="smp_unet", num_classes=1, encoder="densenet121")
+    loss: str = "hybrid"
+    input: Literal["plain", "masked_lungs"] = "plain"
     image_size: int = 224
     sources: tuple[str, ...] | None = None
     positive: tuple[str, ...] = ("viral",)
     within_lungs: bool = False
     train: TrainConfig = TrainConfig(batch_size=32, learning_rate=1e-4, epochs=50)
     detection: DetectionConfig = DetectionConfig()
+
+    def __post_init__(self) -> None:
+        channels = self.model.num_classes
+        if channels not in (1, 2):
+            raise ConfigError(
+                f"infection.model.num_classes: got {channels}; expected 1 (a sigmoid) or 2 (background and infection)"
+            )
+        check_loss(self.loss, channels, "infection")
 
 
 @config

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 from torch.utils.data import Dataset
 
 from patchcxr.config import to_dict
 from patchcxr.data.labels import SCHEMES
+from patchcxr.inference.infection import INFECTION_CLASSES
+from patchcxr.inference.lungs import LUNG_CLASSES
 from patchcxr.models.registry import ModelConfig, create_model
 from patchcxr.models.trained import TrainedModel, save_model
 from patchcxr.preprocessing.geometry import resize_image
@@ -22,10 +26,20 @@ from patchcxr.study.config import ClassifierConfig, StudyConfig
 from patchcxr.study.predict import Lungs, lung_view
 from patchcxr.study.select import split_rows
 from patchcxr.training.datasets import GlobalDataset, PatchDataset, SegmentationDataset
-from patchcxr.training.fit import BEST, LAST, TrainConfig, fit
-from patchcxr.training.losses import HybridLoss, WeightedCrossEntropy, class_weights
+from patchcxr.training.fit import BEST, LAST, fit
+from patchcxr.training.losses import (
+    SEGMENTATION_LOSSES,
+    PartialCrossEntropy,
+    WeightedCrossEntropy,
+    class_weights,
+)
+from patchcxr.training.partial import possible_classes
+from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.scores import MacroF1, MeanDice, Score
-from patchcxr.types import ANATOMY, AnyArray, BoolArray
+from patchcxr.training.start import start_from
+from patchcxr.types import ANATOMY, PARTITION, AnyArray, BoolArray
+
+log = logging.getLogger(__name__)
 
 VALIDATION_SEED = 1_000_003
 """Added to the seed for the patches of the validation set, so that they are not those of training."""
@@ -40,46 +54,117 @@ def label_map(store: FilmStore, study: str) -> AnyArray:
 
 
 def train_anatomy(rows: pd.DataFrame, store: FilmStore, config: StudyConfig, folder: Path) -> None:
-    """Train the segmentation of heart and lungs (Oh 2020, section II.A)."""
+    """Train the segmentation of heart and lungs (Oh 2020, section II.A), or of the lungs alone (``target: lungs``)."""
     stage = config.anatomy
+    if stage.whole_lungs:
+        train_partition(rows, store, config, folder)
+        return
+    channels = stage.model.num_classes
+    classes = LUNG_CLASSES[channels] if stage.target == "lungs" else ANATOMY
     parts = [list(split_rows(rows, split, "anatomy")["study"]) for split in ("train", "validation")]
-    pixels = np.zeros(len(ANATOMY))
-    for study in parts[0]:
-        pixels += np.bincount(label_map(store, study).ravel(), minlength=len(ANATOMY))
+
+    def target(study: str) -> AnyArray:
+        return as_target(store.mask(study, "lung"), channels) if stage.target == "lungs" else label_map(store, study)
 
     def data(studies: list[str], training: bool) -> SegmentationDataset:
         def load(index: int) -> tuple[AnyArray, AnyArray]:
-            return store.film(studies[index]), label_map(store, studies[index])
+            return store.film(studies[index]), target(studies[index])
 
         augment = stage.train.augment if training else None
         return SegmentationDataset(load, len(studies), augment, config.seed)
 
-    loss = WeightedCrossEntropy(class_weights(pixels, stage.class_weights))
+    pixels = np.ones(channels)
+    if channels > 1 and stage.class_weights != "none":
+        pixels = np.sum([np.bincount(target(study).ravel(), minlength=channels) for study in parts[0]], axis=0)
     _learn(
         stage.model,
         (data(parts[0], True), data(parts[1], False)),
-        loss,
-        MeanDice(len(ANATOMY)),
+        SEGMENTATION_LOSSES[stage.loss](class_weights(pixels, stage.class_weights)),
+        MeanDice(channels),
         stage.train,
         config,
         folder,
-        ANATOMY,
+        classes,
+        stage.image_size,
+        target=stage.target,
+        loss=stage.loss,
+    )
+
+
+def as_target(mask: BoolArray, channels: int) -> AnyArray:
+    """A mask as a network's target: itself for one channel, labels 0 and 1 for two."""
+    return mask if channels == 1 else mask.astype(np.uint8)
+
+
+def train_partition(rows: pd.DataFrame, store: FilmStore, config: StudyConfig, folder: Path) -> None:
+    """Train the segmentation of heart and lungs on masks of both conventions (:mod:`patchcxr.training.partial`)."""
+    stage = config.anatomy
+    parts = [split_rows(rows, split, "anatomy") for split in ("train", "validation")]
+
+    def data(part: pd.DataFrame, training: bool) -> SegmentationDataset:
+        studies, whole = list(part["study"]), part["source"].isin(stage.whole_lungs).to_list()
+
+        def load(index: int) -> tuple[AnyArray, AnyArray]:
+            study = studies[index]
+            names = ("lung",) if whole[index] else ("right_lung", "left_lung", "heart")
+            masks = {name: store.mask(study, name) for name in names}
+            return store.film(study), possible_classes(masks, whole[index])
+
+        augment = stage.train.augment if training else None
+        return SegmentationDataset(load, len(studies), augment, config.seed)
+
+    _learn(
+        stage.model,
+        (data(parts[0], True), data(parts[1], False)),
+        PartialCrossEntropy(),
+        None,
+        stage.train,
+        config,
+        folder,
+        PARTITION,
         stage.image_size,
     )
 
 
-def train_infection(rows: pd.DataFrame, store: FilmStore, config: StudyConfig, folder: Path) -> None:
-    """Train the segmentation of the infection on infected films and controls (Degerli 2021)."""
+def train_infection(
+    rows: pd.DataFrame, store: FilmStore, config: StudyConfig, folder: Path, lungs: Lungs | None = None
+) -> None:
+    """Train the segmentation of the infection on infected films and controls (Degerli 2021; Tahir 2021).
+
+    With ``input: masked_lungs`` a film is masked by the reader's lungs, or by
+    those of ``lungs`` where the reader drew none; films with neither are left
+    out.
+
+    Raises
+    ------
+    SplitError
+        If no film is left.
+    """
     stage = config.infection
+    channels = stage.model.num_classes
+    masked = stage.input == "masked_lungs"
+    if masked and lungs is None:
+        known = np.array([store.has(study, "lung") for study in rows["study"]], dtype=bool)
+        if not known.all():
+            log.info("infection: %d of %d films have no lung mask and are left out", (~known).sum(), len(known))
+        rows = rows[known]
     parts = [split_rows(rows, split, "infection", stage.positive) for split in ("train", "validation")]
+
+    def lung_of(study: str) -> BoolArray:
+        if lungs is None or store.has(study, "lung"):
+            return store.mask(study, "lung")
+        return lungs.lung(study, store.size)
 
     def data(part: pd.DataFrame, training: bool) -> SegmentationDataset:
         studies, infected = list(part["study"]), part["infected"].to_numpy(dtype=bool)
         nothing = np.zeros((store.size, store.size), dtype=bool)
 
-        def load(index: int) -> tuple[AnyArray, BoolArray]:
+        def load(index: int) -> tuple[AnyArray, AnyArray]:
             study = studies[index]
-            return store.film(study), store.mask(study, "infection") if infected[index] else nothing
+            film: AnyArray = store.film(study)
+            if masked:
+                film = film * lung_of(study)
+            return film, as_target(store.mask(study, "infection") if infected[index] else nothing, channels)
 
         augment, sampler = (stage.train.augment, stage.train.sampler) if training else (None, "uniform")
         return SegmentationDataset(load, len(studies), augment, config.seed, infected.astype(int), sampler)
@@ -87,13 +172,15 @@ def train_infection(rows: pd.DataFrame, store: FilmStore, config: StudyConfig, f
     _learn(
         stage.model,
         (data(parts[0], True), data(parts[1], False)),
-        HybridLoss(),
-        MeanDice(1),
+        SEGMENTATION_LOSSES[stage.loss](None),
+        MeanDice(channels),
         stage.train,
         config,
         folder,
-        ("infection",),
+        INFECTION_CLASSES[channels],
         stage.image_size,
+        input=stage.input,
+        loss=stage.loss,
     )
 
 
@@ -168,8 +255,8 @@ def _learn_classifier(
 def _learn(
     model: ModelConfig,
     data: tuple[Dataset[Any], Dataset[Any]],
-    loss: nn.Module,
-    score: Score,
+    objective: nn.Module,
+    score: Score | None,
     recipe: TrainConfig,
     config: StudyConfig,
     folder: Path,
@@ -179,7 +266,15 @@ def _learn(
 ) -> None:
     recipe = dataclasses.replace(recipe, seed=config.seed)
     module = create_model(model, seed=config.seed)
-    result = fit(module, data[0], data[1], loss=loss, config=recipe, out_dir=folder, score=score)
+    told = recipe
+    started: dict[str, Any] = {"start": model.encoder_weights or "random"}
+    if recipe.start_from is not None:
+        start = start_from(module, recipe.start_from)
+        told = dataclasses.replace(recipe, start_from=start.name)
+        started = {"start": start.name, "weights_taken": start.as_dict()}
+    result = fit(module, data[0], data[1], loss=objective, config=recipe, out_dir=folder, score=score)
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        raise SystemExit(0)  # one of the processes that ran this training together writes the network and goes on
     trained = TrainedModel(
         module=module,
         config=model,
@@ -187,8 +282,8 @@ def _learn(
         image_size=image_size,
         preprocessing=to_dict(config.preprocessing),
         training={
-            "recipe": to_dict(recipe),
-            "start": model.encoder_weights or "random",
+            "recipe": to_dict(told),
+            **started,
             "seed": config.seed,
             **notes,
             "best_epoch": int(result.best_epoch),

@@ -111,7 +111,8 @@ class Study:
         run("anatomy", self._anatomy, [config.anatomy, config.seed], ["films"])
         run("lungs", self._lungs, [config.anatomy.minimum_share], ["films", "anatomy"])
         run("infection", self._infection, [config.infection, config.seed], ["films"])
-        run("infection_test", self._infection_test, [], ["films", "infection"])
+        lungs = ["lungs"] if config.infection.input == "masked_lungs" else []
+        run("infection_test", self._infection_test, [], ["films", "infection", *lungs])
         masked = ["films", "lungs"] if config.classification.lungs == "predicted" else ["films"]
         seen = config.classification
         shared = [seen.labels, seen.sources, seen.lungs, seen.region]
@@ -153,7 +154,7 @@ class Study:
         return prepare_stores(table, [self.store(size) for size in self._sizes()], mask_columns=MASK_COLUMNS)
 
     def _anatomy(self, folder: Path) -> None:
-        rows = select.from_sources(select.with_anatomy(self.table), self.config.anatomy.sources)
+        rows = select.anatomy_rows(self.table, self.config.anatomy)
         learn.train_anatomy(rows, self.store(self.config.anatomy.image_size), self.config, folder)
 
     def _lungs(self, folder: Path) -> pd.DataFrame:
@@ -165,12 +166,14 @@ class Study:
 
     def _infection(self, folder: Path) -> None:
         config = self.config.infection
-        rows = select.from_sources(select.infection_targets(self.table, config.positive), config.sources)
+        rows = select.infection_rows(self.table, config)
         learn.train_infection(rows, self.store(config.image_size), self.config, folder)
 
     def _infection_test(self, folder: Path) -> pd.DataFrame:
         studies = list(self.classified("test")["study"])
-        return predict_infection(self.model("infection"), self.store(self.config.infection.image_size), studies, folder)
+        store = self.store(self.config.infection.image_size)
+        lungs = self.predicted_anatomy() if self.config.infection.input == "masked_lungs" else None
+        return predict_infection(self.model("infection"), store, studies, folder, lungs=lungs)
 
     def _global(self, folder: Path) -> None:
         learn.train_global(self.classified(), self._large_films(), self.lungs(), self.config, folder)

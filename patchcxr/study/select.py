@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 from patchcxr.errors import SplitError
+from patchcxr.study.config import AnatomyConfig, InfectionConfig
 
 ANATOMY_MASKS = ("right_lung_mask", "left_lung_mask", "heart_mask")
 
@@ -39,12 +40,33 @@ def infection_targets(table: pd.DataFrame, positive: Collection[str]) -> pd.Data
     """Rows that can train the infection network, with the boolean column ``infected``.
 
     Positive classes need an infection mask; every other class is a control
-    with an empty target (Degerli 2021, control groups).
+    with an empty target (Degerli 2021, control groups). Without ``positive``
+    every film with an infection mask counts by its mask, whatever its class,
+    and films labelled normal are the controls.
     """
+    if not positive:
+        masked = given(table["infection_mask"])
+        rows = table[masked | (table["label"] == "normal")]
+        return rows.assign(infected=masked)
     rows = classified(table)
     infected = rows["class_name"].isin(list(positive))
     rows = rows.assign(infected=infected)
     return rows[~infected | given(rows["infection_mask"])]
+
+
+def anatomy_rows(table: pd.DataFrame, stage: AnatomyConfig) -> pd.DataFrame:
+    """Films that can train the anatomy network: those with the masks of its target, of its sources."""
+    if stage.target == "lungs":
+        sides = given(table["right_lung_mask"]) & given(table["left_lung_mask"])
+        rows = table[given(table["lung_mask"]) | sides]
+    else:
+        rows = with_anatomy(table, stage.whole_lungs)
+    return from_sources(rows, stage.sources)
+
+
+def infection_rows(table: pd.DataFrame, stage: InfectionConfig) -> pd.DataFrame:
+    """Films that can train the infection network, with the boolean column ``infected``, of its sources."""
+    return from_sources(infection_targets(table, stage.positive), stage.sources)
 
 
 def split_rows(table: pd.DataFrame, split: str, stage: str, classes: Sequence[str] = ()) -> pd.DataFrame:

@@ -11,20 +11,18 @@ import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pandas as pd
-import pydantic
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from patchcxr.config import config, fingerprint
-from patchcxr.errors import ConfigError, TrainingError
+from patchcxr.config import fingerprint
+from patchcxr.errors import TrainingError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.io.checkpoint import load_weights, save_weights
-from patchcxr.training.augmentation import AugmentConfig, named_augmentation
-from patchcxr.training.datasets import Sampler
+from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.record import Record, Row
 from patchcxr.training.scores import Score
 
@@ -33,101 +31,6 @@ log = logging.getLogger(__name__)
 LAST = "last.ckpt"
 BEST = "best.safetensors"
 HISTORY = "history.csv"
-
-
-@config
-class TrainConfig:
-    """Recipe of a training; the optimiser is Adam.
-
-    Attributes
-    ----------
-    epochs
-        Most epochs to train.
-    batch_size
-        Items a step.
-    learning_rate
-        At the start.
-    weight_decay
-        L2 penalty, added to the gradient of all weights (as ``torch.optim.Adam`` does).
-    l1
-        L1 penalty on the weights of convolutions and linear layers; not in the logged losses.
-    scheduler
-        ``plateau`` multiplies the learning rate by ``plateau_factor`` when
-        ``plateau_monitor`` (a loss) has not fallen for ``plateau_patience``
-        epochs in a row. ``cosine`` lets it fall from epoch to epoch along half
-        a cosine, from ``learning_rate`` in the first towards 0 after the last:
-        what short trainings from random weights need to settle.
-    early_stopping_patience
-        Epochs in a row without a better ``monitor`` after which training
-        stops; None for never.
-    monitor
-        ``val_loss``, ``train_loss`` or the name of the score. The weights of
-        its best epoch are kept.
-    monitor_mode
-        ``min``, ``max``, or ``auto``: losses fall, scores rise.
-    seed
-        Seed of the order of items and of dropout. The data sets have their own.
-    precision, accelerator, devices, strategy
-        Handed to Lightning's Trainer.
-    workers
-        Processes that load items; 0 loads in the main process.
-    max_seconds
-        Stop at the step at which this much time is spent, over all resumed
-        runs. A training with a time budget is not reproducible.
-    augment
-        Ranges of the augmentation, or None; for those who build the data
-        set. A configuration file may give the name of a paper's (see
-        :data:`patchcxr.training.augmentation.AUGMENTATIONS`).
-    sampler
-        ``uniform`` or ``balanced``; for those who build the data set.
-    """
-
-    epochs: int = 100
-    batch_size: int = 16
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    l1: float = 0.0
-    scheduler: Literal["none", "plateau", "cosine"] = "none"
-    plateau_factor: float = 0.1
-    plateau_patience: int = 3
-    plateau_monitor: Literal["train_loss", "val_loss"] = "train_loss"
-    early_stopping_patience: int | None = None
-    monitor: str = "val_loss"
-    monitor_mode: Literal["auto", "min", "max"] = "auto"
-    seed: int = 0
-    precision: str = "32-true"
-    workers: int = 0
-    accelerator: str = "cpu"
-    devices: int = 1
-    strategy: str = "auto"
-    max_seconds: float | None = None
-    augment: Annotated[AugmentConfig | None, pydantic.BeforeValidator(named_augmentation)] = None
-    sampler: Sampler = "uniform"
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("plateau_patience", 1), ("devices", 1), ("workers", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: got {getattr(self, name)}; expected {least} or more")
-        if not self.learning_rate > 0 or self.weight_decay < 0 or self.l1 < 0:
-            raise ConfigError(
-                f"got learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, l1={self.l1}; "
-                "expected a learning rate above 0 and penalties of 0 or more"
-            )
-        if not 0 < self.plateau_factor < 1:
-            raise ConfigError(f"plateau_factor: got {self.plateau_factor}; expected a factor between 0 and 1")
-        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
-            raise ConfigError(
-                f"early_stopping_patience: got {self.early_stopping_patience}; expected 1 or more, or none"
-            )
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ConfigError(f"max_seconds: got {self.max_seconds}; expected seconds above 0, or none")
-
-    @property
-    def mode(self) -> Literal["min", "max"]:
-        """Whether a good ``monitor`` is low or high."""
-        if self.monitor_mode == "auto":
-            return "min" if self.monitor.endswith("loss") else "max"
-        return self.monitor_mode
 
 
 @dataclass(frozen=True)
@@ -275,6 +178,26 @@ def fit(
     same weights as one that was not interrupted: the order of items and the
     dropout of an epoch depend on the seed and the epoch only.
 
+    Several processes, one a device, share each batch: with ``devices: 2`` and
+    ``batch_size: 8`` each takes 4 of the same 8 items that one process would
+    take, and the gradients are averaged. Each item is seen once an epoch, in
+    training and in validation. What differs from one process: batch
+    normalisation and dropout work on each process's own items, and so does a
+    loss that is not a plain mean over items. ``strategy: ddp`` starts the
+    other processes itself, by running the same command again. Under
+    ``torchrun`` or SLURM's ``srun`` they are there already, and ``nodes`` says
+    on how many machines; with the settings of one stage in its configuration::
+
+        train: {accelerator: gpu, devices: 4, nodes: 2, strategy: ddp, batch_size: 32}
+
+        torchrun --nnodes 2 --nproc-per-node 4 -m patchcxr train ...   (devices: 4, nodes: 2)
+        srun --nodes 2 --ntasks-per-node 4 patchcxr train ...          (the same)
+        patchcxr train ...                                             (nodes: 1)
+
+    Only the process of rank 0 writes files; all return the same result. A
+    process can take part in one such training: train one network a command,
+    not a whole study.
+
     Parameters
     ----------
     module
@@ -316,9 +239,11 @@ def fit(
         from patchcxr.training.lightning_loop import run
 
         run(session, train, validation, loss, score, progress)
-        if config.devices > 1:
+        if config.processes > 1:
             session.resume()
     result = session.result()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()  # rank 0 may delete the checkpoints now
     module.eval()
     return result
 
@@ -332,8 +257,11 @@ def check_plan(train: Dataset[Any], validation: Dataset[Any] | None, config: Tra
         See :func:`fit`.
     """
     for name, data in (("training", train), ("validation", validation)):
-        if data is not None and len(data) == 0:  # type: ignore[arg-type]
+        items = 1 if data is None else len(data)  # type: ignore[arg-type]
+        if items == 0:
             raise TrainingError(f"the {name} set is empty; check the cohort's splits, labels and masks")
+        if data is not None and items < config.processes:
+            raise TrainingError(f"the {name} set has {items} items for {config.processes} processes; use fewer devices")
     known = {"train_loss"}
     if validation is not None:
         known |= {"val_loss"} | ({score.name} if score else set())
@@ -352,11 +280,16 @@ def settings_of(
     What only says when to stop, or where to compute, may change; with the
     cosine schedule the number of epochs shapes every step, and may not.
     """
-    free = {"epochs", "early_stopping_patience", "max_seconds", "workers", "accelerator", "devices", "strategy"}
+    free = {"epochs", "early_stopping_patience", "max_seconds", "workers"}
+    free |= {"accelerator", "devices", "nodes", "strategy"}
     if config.scheduler == "cosine":
         free.remove("epochs")
+    if config.start_from is None:
+        free.add("start_from")
     recipe = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in free}
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     sizes = [0 if data is None else len(data) for data in (train, validation)]  # type: ignore[arg-type]
     weights = {name: value.tolist() for name, value in loss.state_dict().items()}
-    return fingerprint(recipe, type(module).__name__, shapes, sizes, type(loss).__name__, weights)
+    frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
+    parts = [recipe, type(module).__name__, shapes, sizes, type(loss).__name__, weights]
+    return fingerprint(*parts, *([frozen] if frozen else []))

@@ -20,14 +20,21 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.accelerators import CPUAccelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from patchcxr.errors import TrainingError
-from patchcxr.training.fit import Session, TrainConfig
+from patchcxr.errors import ConfigError, TrainingError
+from patchcxr.training.fit import Session
+from patchcxr.training.recipe import NO_HALF_ON_CPU
 from patchcxr.training.scores import Score
 
-_ADVICE = (".*LeafSpec.*is deprecated", ".*does not have many workers", ".*have no `val_dataloader`")
+_ADVICE = (
+    ".*LeafSpec.*is deprecated",
+    ".*does not have many workers",
+    ".*have no `val_dataloader`",
+    ".*AMP with fp16 is not supported on CPU",
+)
 
 
 def run(
@@ -40,18 +47,15 @@ def run(
 ) -> None:
     """Train until the session is finished; see :func:`patchcxr.training.fit.fit`."""
     config = session.config
-    first = session.record.epochs
-    train_loader = _loader(train, _Shuffle(len(train), config.seed, first), config)  # type: ignore[arg-type]
-    validation_loader = None
-    if validation is not None:
-        validation_loader = _loader(validation, _InOrder(len(validation)), config)  # type: ignore[arg-type]
-
     session.module.train()
     with _quiet(), torch.random.fork_rng():
         trainer = pl.Trainer(
-            max_epochs=config.epochs - first,
+            max_epochs=config.epochs - session.record.epochs,
             accelerator=config.accelerator,
             devices=config.devices,
+            num_nodes=config.nodes,
+            use_distributed_sampler=False,
+            limit_val_batches=0 if validation is None else 1.0,
             strategy=config.strategy,
             precision=config.precision,  # type: ignore[arg-type]
             logger=False,
@@ -60,9 +64,11 @@ def run(
             enable_progress_bar=progress and sys.stdout.isatty(),
             num_sanity_val_steps=0,
         )
+        if config.precision == "16-mixed" and isinstance(trainer.accelerator, CPUAccelerator):
+            raise ConfigError(NO_HALF_ON_CPU)
         handler = signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(_Steps(session, loss, score), train_loader, validation_loader)
+            trainer.fit(_Steps(session, train, validation, loss, score))
         except SystemExit:
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
@@ -74,24 +80,20 @@ def run(
     loss.cpu()
 
 
-def _loader(data: Dataset[Any], sampler: Sampler[tuple[int, int]], config: TrainConfig) -> DataLoader[Any]:
-    """Batches of ``data``; with a generator of its own, since a loader draws from the global one otherwise."""
-    return DataLoader(
-        _AtEpoch(data),
-        config.batch_size,
-        sampler=sampler,
-        num_workers=config.workers,
-        persistent_workers=config.workers > 0,
-        generator=torch.Generator(),
-    )
-
-
 class _Steps(pl.LightningModule):
     """What happens in a step and after an epoch."""
 
-    def __init__(self, session: Session, loss: nn.Module, score: Score | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        train: Dataset[Any],
+        validation: Dataset[Any] | None,
+        loss: nn.Module,
+        score: Score | None,
+    ) -> None:
         super().__init__()
         self.module = session.module
+        self.data = (train, validation)
         self.loss = loss
         self.session = session
         self.score = score
@@ -104,10 +106,30 @@ class _Steps(pl.LightningModule):
         """Epoch over all resumed runs, from 0."""
         return self.first + self.current_epoch
 
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.data[0], self.session.config.seed)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        return [] if self.data[1] is None else self._loader(self.data[1], None)
+
+    def _loader(self, data: Dataset[Any], seed: int | None) -> DataLoader[Any]:
+        """The batches of this process; with a generator of its own, since a loader draws from the global one."""
+        workers = self.session.config.workers
+        rank, processes = self.trainer.global_rank, self.trainer.world_size
+        batches = Batches(len(data), self.session.config.batch_size, seed, self.first, rank, processes)  # type: ignore[arg-type]
+        return DataLoader(
+            _AtEpoch(data),
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            generator=torch.Generator(),
+        )
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.session.config
         parameters = [p for p in self.module.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        fused = config.precision != "16-mixed"  # fused Adam unscales gradients itself, after the L1 penalty is added
+        optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused)
         self.plateau = None
         if config.scheduler == "plateau":
             self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -171,7 +193,7 @@ class _Steps(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         row = {"epoch": float(self.epoch + 1), "train_loss": self._mean(self.train_sum)}
-        if self.trainer.val_dataloaders is not None:
+        if self.data[1] is not None:
             row["val_loss"] = self._mean(self.val_sum)
             if self.score is not None:
                 self.score.counts = self._over_devices(self.score.counts)
@@ -213,38 +235,61 @@ class _AtEpoch(Dataset[Any]):
         return self.data[index]
 
 
-class _Shuffle(Sampler[tuple[int, int]]):
-    """All indices in an order that depends on the seed and the epoch only."""
+class Batches(Sampler[list[tuple[int, int]]]):
+    """One process's share of every batch, as pairs of epoch and index.
 
-    def __init__(self, n: int, seed: int, first: int) -> None:
+    All processes cut the same order into the same batches, and each takes
+    every ``processes``-th item of each: together they see what one process
+    alone would see. So that none is left without an item, a last batch of
+    fewer items than processes joins the one before.
+
+    Parameters
+    ----------
+    n
+        Items of the data set.
+    batch_size
+        Items of a batch, of all processes together.
+    seed
+        The order depends on it and on the epoch only; None keeps the items in
+        order, always at epoch 0.
+    first
+        Epoch at which this run starts.
+    rank, processes
+        Number of this process, and of all.
+    """
+
+    def __init__(
+        self, n: int, batch_size: int, seed: int | None, first: int = 0, rank: int = 0, processes: int = 1
+    ) -> None:
         self.n = n
         self.seed = seed
         self.first = first
-        self.epoch = first
+        self.epoch = 0 if seed is None else first
+        self.rank = rank
+        self.processes = processes
+        self.ends = [*range(batch_size, n, batch_size), n]
+        if len(self.ends) > 1 and self.ends[-1] - self.ends[-2] < processes:
+            del self.ends[-2]
+
+    @property
+    def sampler(self) -> Batches:
+        """Where Lightning looks for ``set_epoch``."""
+        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch, from 0 in each run."""
-        self.epoch = self.first + epoch
+        if self.seed is not None:
+            self.epoch = self.first + epoch
 
     def __len__(self) -> int:
-        return self.n
+        return len(self.ends)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n)
-        return ((self.epoch, int(index)) for index in order)
-
-
-class _InOrder(Sampler[tuple[int, int]]):
-    """All indices in order, always at epoch 0."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((0, index) for index in range(self.n))
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.arange(self.n)
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n)
+        for batch in np.split(order, self.ends[:-1]):
+            yield [(self.epoch, int(index)) for index in batch[self.rank :: self.processes]]
 
 
 @contextlib.contextmanager

@@ -1,9 +1,12 @@
-"""Losses: weighted cross-entropy (Oh 2020, eq. 2), its form for partial labels, focal plus Dice (Degerli 2021)."""
+"""Losses: weighted cross-entropy (Oh 2020, eq. 2), its form for partial labels, focal plus Dice (Degerli 2021).
+
+Those that a configuration can name are in :data:`SEGMENTATION_LOSSES`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -15,11 +18,12 @@ from patchcxr.types import AnyArray, FloatArray
 
 
 class WeightedCrossEntropy(nn.Module):
-    """Cross-entropy with a weight a class (Oh 2020, eq. 2).
+    """Cross-entropy with a weight a class (Oh 2020, eq. 2; without weights Tahir 2021, eq. 1).
 
     Eq. 2 sums over pixels. Here, as in PyTorch, the sum is divided by the sum
     of the weights of the targets, so that the loss depends neither on the
-    size of the film nor on the scale of the weights.
+    size of the film nor on the scale of the weights. Without weights that is
+    the mean over all pixels, eq. 1 of Tahir.
 
     Parameters
     ----------
@@ -105,11 +109,7 @@ class HybridLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Loss of logits (B, 1, H, W) against masks (B, 1, H, W) of 0 and 1."""
-        if logits.shape != target.shape:
-            raise TrainingError(
-                f"got logits of shape {tuple(logits.shape)} and masks of shape {tuple(target.shape)}; "
-                "expected (batch, 1, height, width) for both: use a network with num_classes: 1"
-            )
+        _check_masks(logits, target)
         return self.focal(logits, target) + self.dice(logits, target)
 
     def focal(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -123,10 +123,78 @@ class HybridLoss(nn.Module):
 
     def dice(self, logits: Tensor, target: Tensor) -> Tensor:
         """Dice loss of each film, averaged over the batch."""
-        p = target.to(logits.dtype).flatten(1)
-        q = logits.sigmoid().flatten(1)
-        overlap = 2 * (p * q).sum(1) + self.smooth
-        return (1 - overlap / (p.sum(1) + q.sum(1) + self.smooth)).mean()  # eq. 7
+        return dice_loss(logits, target, self.smooth)
+
+
+class DiceLoss(nn.Module):
+    """Dice loss of a binary mask, alone (Degerli 2021, eq. 7; see :class:`HybridLoss` for ``smooth``)."""
+
+    def __init__(self, smooth: float = 1.0) -> None:
+        super().__init__()
+        if smooth <= 0:
+            raise ConfigError(f"got smooth={smooth}; expected a number above 0")
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits (B, 1, H, W) against masks (B, 1, H, W) of 0 and 1."""
+        _check_masks(logits, target)
+        return dice_loss(logits, target, self.smooth)
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Cross-entropy of a binary mask (Degerli 2021, eq. 3), the mean over all pixels."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits (B, 1, H, W) against masks (B, 1, H, W) of 0 and 1."""
+        _check_masks(logits, target)
+        return functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))  # eq. 3
+
+
+SEGMENTATION_LOSSES: Final[dict[str, Callable[[FloatArray | None], nn.Module]]] = {
+    "cross_entropy": WeightedCrossEntropy,
+    "hybrid": lambda weights: HybridLoss(),
+    "dice": lambda weights: DiceLoss(),
+    "bce": lambda weights: BinaryCrossEntropy(),
+}
+"""Losses of segmentation networks by name, each made from the weights of the classes.
+
+``cross_entropy`` is for a softmax over two or more channels, the others are
+for one channel with a sigmoid and know no weights.
+"""
+
+
+def check_loss(name: str, channels: int, where: str) -> None:
+    """Refuse a loss that is unknown or does not fit a network's channels.
+
+    Raises
+    ------
+    ConfigError
+        The message starts with ``where``, the stage of the configuration.
+    """
+    if name not in SEGMENTATION_LOSSES:
+        raise ConfigError(f"{where}.loss: got {name!r}; expected one of {', '.join(SEGMENTATION_LOSSES)}")
+    if (channels > 1) != (name == "cross_entropy"):
+        fitting = [other for other in SEGMENTATION_LOSSES if (other == "cross_entropy") == (channels > 1)]
+        raise ConfigError(
+            f"{where}.loss: got {name!r} for a network of num_classes: {channels}; expected {' or '.join(fitting)}, "
+            f"or num_classes: {'1 (a sigmoid)' if channels > 1 else '2 or more (a softmax)'}"
+        )
+
+
+def dice_loss(logits: Tensor, target: Tensor, smooth: float) -> Tensor:
+    """Dice loss of each film, averaged over the batch; logits and masks (B, 1, H, W)."""
+    p = target.to(logits.dtype).flatten(1)
+    q = logits.sigmoid().flatten(1)
+    overlap = 2 * (p * q).sum(1) + smooth
+    return (1 - overlap / (p.sum(1) + q.sum(1) + smooth)).mean()  # eq. 7
+
+
+def _check_masks(logits: Tensor, target: Tensor) -> None:
+    if logits.shape != target.shape:
+        raise TrainingError(
+            f"got logits of shape {tuple(logits.shape)} and masks of shape {tuple(target.shape)}; "
+            "expected (batch, 1, height, width) for both: use a network with num_classes: 1"
+        )
 
 
 def class_weights(counts: AnyArray, scheme: Literal["balanced", "sqrt", "none"] | str = "balanced") -> FloatArray:

@@ -9,12 +9,16 @@ from patchcxr.errors import ConfigError, MaskError, ModelError
 from patchcxr.inference.infection import (
     DetectionConfig,
     detect,
+    infection_input,
     infection_mask,
     infection_probability,
     infection_score,
     infection_severity,
+    needs_lung_masks,
     within_lungs,
 )
+from patchcxr.models.registry import ModelConfig
+from patchcxr.models.trained import TrainedModel
 
 TAHIR = DetectionConfig(rule="tahir")
 
@@ -37,9 +41,42 @@ def test_probability_is_the_sigmoid_of_the_network_for_one_film_and_for_many(rng
     np.testing.assert_allclose(infection_probability(Logit(), films[3]), expected[3], atol=1e-6)
 
 
+def test_two_channels_are_background_and_infection_with_a_softmax(rng):
+    films = rng.random((3, 4, 6)).astype(np.float32)
+    model = Logit(2)
+    with torch.no_grad():
+        model.weight[:, 0] = -4.0
+    infection, background = np.exp(10 * (films - 0.5)), np.exp(-4 * (films - 0.5))
+    expected = infection / (infection + background)
+    np.testing.assert_allclose(infection_probability(model, films, batch_size=2), expected, atol=1e-6)
+    np.testing.assert_allclose(infection_probability(model, films[1]), expected[1], atol=1e-6)
+
+
 def test_a_network_with_several_channels_is_refused():
-    with pytest.raises(ModelError, match="2 output channels; expected 1"):
-        infection_probability(Logit(2), np.zeros((4, 4)))
+    with pytest.raises(ModelError, match=r"Logit has 4 output channels; expected 1 .* or 2"):
+        infection_probability(Logit(4), np.zeros((4, 4)))
+
+
+def trained(**training):
+    return TrainedModel(Logit(), ModelConfig(architecture="unet", num_classes=1), ("infection",), 4, {}, training)
+
+
+def test_a_network_of_the_cascaded_scheme_sees_the_lungs_alone_and_refuses_films_without():
+    film, lung = np.array([[0.25, 0.5]], dtype=np.float32), np.array([[True, False]])
+    model = trained(input="masked_lungs")
+    assert needs_lung_masks(model)
+    assert infection_input(model, film, lung).tolist() == [[0.25, 0.0]]
+    with pytest.raises(MaskError, match=r"masked_lungs\) but got no lung_mask; give one"):
+        infection_input(model, film)
+    with pytest.raises(MaskError, match="shape"):
+        infection_input(model, film, lung[:, :1])
+
+
+@pytest.mark.parametrize("training", [{}, {"input": "plain"}])
+def test_a_network_of_the_parallel_scheme_sees_the_plain_film(training):
+    film, lung = np.array([[0.25, 0.5]], dtype=np.float32), np.array([[True, False]])
+    assert not needs_lung_masks(trained(**training))
+    assert infection_input(trained(**training), film, lung) is film
 
 
 def test_infection_outside_the_lungs_is_removed():

@@ -14,7 +14,7 @@ from patchcxr.training.augmentation import (
     augment_pair,
     draw_transformation,
 )
-from patchcxr.training.fit import TrainConfig
+from patchcxr.training.recipe import TrainConfig
 
 STILL = {"shift": 0.0, "rotation": 0.0}
 
@@ -82,6 +82,31 @@ def test_labels_stay_labels(rng):
 def test_impossible_ranges_are_refused():
     with pytest.raises(ConfigError, match="rotation from 0 to 180"):
         AugmentConfig(rotation=200)
+
+
+def test_gamma_changes_grey_levels_within_its_range_and_never_the_mask(rng):
+    film = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    mask = film > 0.5
+    powers = []
+    for _ in range(400):
+        changed, kept = augment_pair(film, mask, AugmentConfig(**STILL, gamma=0.5), rng)
+        np.testing.assert_array_equal(kept, mask)
+        power = np.log(changed[4, 4]) / np.log(film[4, 4])
+        np.testing.assert_allclose(changed, film**power, atol=1e-4)
+        powers.append(power)
+    assert 1 / 1.5 - 1e-3 <= min(powers) < 0.68
+    assert 1.47 < max(powers) <= 1.5 + 1e-3
+    assert np.mean(np.log(powers)) == pytest.approx(0, abs=0.05)  # darker as often as brighter
+
+
+def test_without_gamma_the_same_transformations_are_drawn_as_ever():
+    film = np.random.default_rng(1).random((9, 9)).astype(np.float32)
+    first = augment_film(film, AugmentConfig(), np.random.default_rng(0))
+    with_gamma = augment_film(film, AugmentConfig(gamma=0.3), np.random.default_rng(0))
+    places = np.argsort(first.ravel())
+    assert (np.diff(with_gamma.ravel()[places]) > -1e-6).all()
+    with pytest.raises(ConfigError, match="gamma=11"):
+        AugmentConfig(gamma=11)
 
 
 def test_a_configuration_may_name_a_papers_augmentation():

@@ -15,8 +15,9 @@ from torch import nn
 from patchcxr.errors import ConfigError, TrainingError
 from patchcxr.training.augmentation import AugmentConfig
 from patchcxr.training.datasets import GlobalDataset
-from patchcxr.training.fit import TrainConfig, fit
+from patchcxr.training.fit import fit, settings_of
 from patchcxr.training.losses import WeightedCrossEntropy
+from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.scores import MacroF1
 
 LABELS = np.arange(24) % 2
@@ -205,6 +206,49 @@ def test_l1_pulls_weights_towards_zero(tmp_path):
     free, _ = train(tmp_path / "free", monitor="train_loss")
     pulled, _ = train(tmp_path / "pulled", monitor="train_loss", l1=1.0)
     assert pulled[0].weight.abs().sum() < free[0].weight.abs().sum()
+
+
+def test_frozen_weights_stay_whatever_penalties_pull_at_them(tmp_path):
+    module = network()
+    module[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    train(tmp_path, module, epochs=2, weight_decay=0.5, l1=0.5, monitor="train_loss")
+    assert torch.equal(module[0].weight, before["0.weight"])
+    assert torch.equal(module[0].bias, before["0.bias"])
+    assert not torch.equal(module[6].weight, before["6.weight"])
+    with pytest.raises(TrainingError, match="another network, data set, loss or recipe"):
+        train(tmp_path, epochs=2, weight_decay=0.5, l1=0.5, monitor="train_loss")
+
+
+def test_mixed_precision_on_the_cpu_is_close_and_keeps_weights_in_float32(tmp_path):
+    options = {"epochs": 3, "monitor": "val_loss", "learning_rate": 0.003}
+    full, expected = train(tmp_path / "full", **options)
+    mixed, found = train(tmp_path / "mixed", precision="bf16-mixed", **options)
+    assert {value.dtype for value in mixed.parameters()} == {torch.float32}
+    losses = ["train_loss", "val_loss"]
+    np.testing.assert_allclose(found.history[losses], expected.history[losses], rtol=0.02)
+    assert not equal_weights(full, mixed)
+
+
+def test_half_precision_is_refused_on_the_cpu_in_words():
+    with pytest.raises(ConfigError, match=r"'16-mixed' on the CPU.*expected 32-true or bf16-mixed"):
+        TrainConfig(precision="16-mixed")
+    with pytest.raises(ConfigError, match="precision: got 'half'; expected one of 32-true"):
+        TrainConfig(precision="half")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="accelerator auto takes the GPU")
+def test_half_precision_is_refused_where_the_automatic_choice_is_the_cpu(tmp_path):
+    with pytest.raises(ConfigError, match="'16-mixed' on the CPU"):
+        train(tmp_path, precision="16-mixed", accelerator="auto")
+
+
+def test_the_start_of_a_network_belongs_to_its_settings_only_if_it_is_given():
+    plain = settings_of(network(), data(), None, WeightedCrossEntropy(), TrainConfig())
+    given = settings_of(network(), data(), None, WeightedCrossEntropy(), TrainConfig(start_from="a.safetensors"))
+    spread = settings_of(network(), data(), None, WeightedCrossEntropy(), TrainConfig(devices=2, strategy="ddp"))
+    assert plain != given
+    assert plain == spread
 
 
 def test_a_loss_that_is_no_number_names_epoch_and_step(tmp_path):
