@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
 from patchcxr.config import from_dict
 from patchcxr.data.cohort import read_cohort
-from patchcxr.errors import CohortError, ModelError
+from patchcxr.errors import CohortError
+from patchcxr.inference.infection import INFECTION_CLASSES
+from patchcxr.inference.lungs import LUNG_CLASSES
+from patchcxr.models.shipped import SHIPPED, shipped
 from patchcxr.models.trained import TrainedModel, load_model
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore, prepare_stores
 from patchcxr.study.predict import Lungs, segment_films
-from patchcxr.types import ANATOMY
+from patchcxr.types import ANATOMY, PARTITION
+
+STAND_INS: Final = {
+    ANATOMY: (PARTITION, *LUNG_CLASSES.values()),
+    ("infection",): (INFECTION_CLASSES[2],),
+}
+"""Classes that serve where others are asked for: those that tell more apart, and lungs without a heart."""
 
 
 def prepared(table: pd.DataFrame, out: Path, sizes: list[int], config: PreprocessConfig) -> pd.DataFrame:
@@ -48,17 +58,17 @@ def filled(table: pd.DataFrame, stores: list[FilmStore]) -> pd.DataFrame:
 def open_model(path: str, classes: tuple[str, ...] | None = None) -> tuple[TrainedModel, PreprocessConfig]:
     """Load a network and the preprocessing it was trained with.
 
+    ``path`` is a file, or the name of a network that comes with patchcxr.
+
     Raises
     ------
-    ModelError
-        If its classes are not ``classes``.
+    CheckpointError
+        If its classes are neither ``classes`` nor some that stand in for them (:data:`STAND_INS`).
     """
-    model = load_model(path)
-    if classes is not None and model.classes != classes:
-        raise ModelError(
-            f"{path}: the network tells {', '.join(model.classes)} apart; expected {', '.join(classes)}; "
-            "give the file of another training"
-        )
+    model = shipped(path) if path in SHIPPED and not Path(path).is_file() else load_model(path)
+    if classes is not None:
+        stands_in = model.classes in STAND_INS.get(classes, ())
+        model.require(model.classes if stands_in else classes, "segmenter", path)
     return model, from_dict(PreprocessConfig, model.preprocessing, where=f"{path}: preprocessing")
 
 

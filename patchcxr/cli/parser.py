@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     _cohort(commands)
     _preprocess(commands)
     _train(commands)
+    _crossvalidate(commands)
     _apply(commands)
     _measure(commands)
     return parser
@@ -183,28 +185,90 @@ def _train(commands: Any) -> None:
     command.add_argument("cohort", help="cohort table; without a split column filled in, patients are split anew")
     command.add_argument("--config", help="study configuration whose section for this network is used")
     command.add_argument("--anatomy", metavar="MODEL", help="anatomy network that masks the lungs (global, local)")
+    command.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), help="by default what the configuration says"
+    )
+    _out(command)
+    _set(command, "study (dotted keys)")
+
+
+def _films(command: argparse.ArgumentParser, out: str) -> None:
+    command.add_argument("inputs", nargs="+", metavar="INPUT", help="films, folders of films, cohort tables")
+    command.add_argument("--out", default=out, metavar="DIR", help=f"folder for the results; ./{out} by default")
+
+
+def _device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    command.add_argument(
+        "--batch-size", type=_batch_size, default="auto", metavar="N", help="films at a time; auto: what memory allows"
+    )
+    command.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="threads that read and write")
+    command.add_argument("--dicom-seg", action="store_true", help="write segmentation objects of DICOM films too")
+    command.add_argument("--pseudonymise", action="store_true", help="name no patient in segmentation objects")
+    command.add_argument("--no-pictures", action="store_true", help="write masks and tables alone")
+
+
+def _batch_size(text: str) -> int | str:
+    if text == "auto" or (text.isdigit() and int(text) > 0):
+        return text if text == "auto" else int(text)
+    raise argparse.ArgumentTypeError(f"got {text!r}; expected a number from 1, or auto")
+
+
+def _crossvalidate(commands: Any) -> None:
+    command = _command(
+        commands,
+        "crossvalidate",
+        "Train and test a segmentation network in folds by patient",
+        "patchcxr.cli.crossvalidate:crossvalidate",
+    )
+    command.add_argument("network", choices=("anatomy", "infection"))
+    command.add_argument("cohort")
+    command.add_argument("--config", help="study configuration whose section for this network is used")
+    command.add_argument("--folds", type=int, metavar="K", help="by default the cohort's column fold, else 5")
+    command.add_argument(
+        "--validation", type=float, default=0.2, help="share of the other folds that chooses the epoch"
+    )
+    command.add_argument("--training-share", type=float, default=1.0, help="share of the training patients used")
+    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network whose lungs limit the infection")
+    command.add_argument("--seed", type=int)
     _out(command)
     _set(command, "study (dotted keys)")
 
 
 def _apply(commands: Any) -> None:
     command = _command(
-        commands, "segment", "Segment heart and lungs; write masks and biomarkers", "patchcxr.cli.stages:segment"
-    )
-    command.add_argument("cohort")
-    command.add_argument("--model", required=True)
-    _out(command)
-    command = _command(
         commands,
-        "infection",
-        "Infection maps, detection and severity",
-        "patchcxr.cli.stages:infection",
+        "segment",
+        "Segment heart and lungs; write masks, overlays and measures",
+        "patchcxr.cli.segment:segment",
     )
-    command.add_argument("cohort")
-    command.add_argument("--model", required=True)
-    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network: lungs for severity and post-processing")
-    _out(command)
+    _films(command, "segmentation")
+    command.add_argument("--model", help="anatomy network; that of patchcxr by default")
+    command.add_argument("--whole-lungs", action="store_true", help="lungs with the part behind the heart")
+    _device(command)
+    command = _command(
+        commands, "infection", "Infection maps, detection and severity", "patchcxr.cli.segment:infection"
+    )
+    _films(command, "infection")
+    command.add_argument("--model", help="infection network; that of patchcxr by default")
+    command.add_argument(
+        "--anatomy",
+        metavar="MODEL",
+        help="anatomy network; by default the cohort's lung masks where every film has them, else that of patchcxr",
+    )
+    command.add_argument("--colormap", default="jet", choices=("jet", "viridis", "inferno"), help="jet is the paper's")
+    _device(command)
     _set(command, "detection")
+    command = _command(
+        commands, "models", "Networks that come with patchcxr, and their model cards", "patchcxr.cli.models:models"
+    )
+    command.add_argument("name", nargs="?", help="a network, for its card")
+    command = _command(commands, "evaluate", "Compare predicted masks with true ones", "patchcxr.cli.evaluate:evaluate")
+    command.add_argument("predicted", help="cohort table, or folder of masks by name (or of folders by structure)")
+    command.add_argument("truth", help="the same")
+    command.add_argument("--structure", default="lung", help="what a folder of masks shows, if it has no folders")
+    command.add_argument("--seed", type=int, default=0, help="of bootstrap intervals")
+    _out(command)
     command = _command(
         commands, "classify", "Classify films by the vote of their patches", "patchcxr.cli.stages:classify"
     )
@@ -225,6 +289,16 @@ def _measure(commands: Any) -> None:
     command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
     _out(command)
     _set(command, "biomarkers")
+    command = _command(
+        commands,
+        "followup",
+        "The course of one patient over days (Tahir 2021, Fig. 5b)",
+        "patchcxr.cli.followup:followup",
+    )
+    command.add_argument("cohort")
+    command.add_argument("--shares", metavar="CSV", help="infection.csv of patchcxr infection; else the readers' masks")
+    command.add_argument("--patient", metavar="ID", help="without it, patients with films of several days are listed")
+    _out(command)
     command = _command(commands, "stats", "Compare columns of a table between groups", "patchcxr.cli.tables:stats")
     command.add_argument("table", help="CSV, one row a film (with --paired: one row a film and method)")
     command.add_argument("--value", action="append", required=True, metavar="COLUMN", help="repeat for more")

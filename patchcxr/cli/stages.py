@@ -1,4 +1,4 @@
-"""Stages on their own: ``preprocess``, ``train``, ``segment``, ``infection`` and ``classify``."""
+"""Stages on their own: ``preprocess``, ``train`` and ``classify``."""
 
 from __future__ import annotations
 
@@ -16,28 +16,19 @@ from patchcxr.cli.options import finish, lungs_for, open_cohort, open_model, pre
 from patchcxr.cli.study import load_study, logged
 from patchcxr.data.splits import check_patients, split_by_patient
 from patchcxr.errors import ConfigError, ModelError
-from patchcxr.explain.infection_map import infection_map
-from patchcxr.inference.infection import DetectionConfig, detect, infection_score, infection_severity
+from patchcxr.inference.batches import choose_device
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder, safe_name
-from patchcxr.io.masks import write_mask
+from patchcxr.models.trained import load_model
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study import learn, select
 from patchcxr.study.build import strata, with_classes
-from patchcxr.study.evaluate.anatomy import measure_films
 from patchcxr.study.predict import (
-    Lungs,
-    as_film,
     classify_and_explain_global,
     classify_and_explain_local,
-    predict_infection,
-    segment_films,
 )
-from patchcxr.types import ANATOMY
-
-DRAWN_FROM = 0.05
-"""Probability from which an infection map is drawn, as in the report: a sigmoid is never exactly zero."""
+from patchcxr.training.fit import HISTORY
 
 
 def preprocess(options: argparse.Namespace) -> int:
@@ -56,9 +47,9 @@ def preprocess(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train one network on the training split of a cohort."""
     out, table = Path(options.out), open_cohort(options.cohort)
-    changes = [*options.set, f"cohort.table={options.cohort}"]
-    config = load_study(options.config or "oh2020", changes)
     network: str = options.network
+    changes = [*options.set, *_on_device(network, options.device)]
+    config = load_study(options.config or "oh2020", changes, options.cohort)
     sizes = {
         "anatomy": config.anatomy.image_size,
         "infection": config.infection.image_size,
@@ -77,86 +68,54 @@ def train(options: argparse.Namespace) -> int:
     store = FilmStore(out / "films", sizes[network], config.preprocessing)
     with logged(out):
         if network == "anatomy":
-            learn.train_anatomy(select.with_anatomy(table), store, config, out)
+            learn.train_anatomy(select.anatomy_rows(table, config.anatomy), store, config, out)
         elif network == "infection":
-            learn.train_infection(select.infection_targets(table, config.infection.positive), store, config, out)
+            masked = config.infection.input == "masked_lungs" and options.anatomy is not None
+            lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing) if masked else None
+            learn.train_infection(select.infection_rows(table, config.infection), store, config, out, lungs)
         else:
             lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing)
             rows = select.classified(table)
             act = learn.train_global if network == "global" else learn.train_local
             act(rows, store, lungs, config, out, network)
-    print(f"model: {out / 'model.safetensors'}")
+    _summarize(out)
     return finish(failures, out, len(table), f"trained {network}")
 
 
-def segment(options: argparse.Namespace) -> int:
-    """Write masks of heart and lungs at each film's own size, the cohort with them, and the biomarkers."""
-    out, table = Path(options.out), open_cohort(options.cohort)
-    model, config = open_model(options.model, ANATOMY)
-    failures = prepared(table, out, [model.image_size], config)
-    table = table[~table["study"].isin(failures["study"])].reset_index(drop=True)
-    store = FilmStore(out / "films", model.image_size, config)
-    failed = segment_films(model, store, list(table["study"]), out)
-    anatomy = Lungs(store, out / "labels")
-    for part in ("right_lung", "left_lung", "heart"):
-        paths = []
-        for study in table["study"]:
-            rows, columns = store.source_shape(study)
-            mask = cv2.resize(
-                anatomy.structure(study, part).astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST
-            )
-            path = (out / "masks" / part / f"{safe_name(study)}.png").absolute()
-            write_mask(path, mask.astype(bool))
-            paths.append(str(path))
-        table[f"{part}_mask"] = paths
-    table.to_csv(out / "cohort.csv", index=False)
-    markers, missing = measure_films(table, store, anatomy)
-    markers.to_csv(out / "biomarkers.csv", index=False)
-    return finish(pd.concat([failures, failed, missing], ignore_index=True), out, len(table), "segmented")
+def _on_device(network: str, device: str | None) -> list[str]:
+    """The setting that trains a network on a device; none leaves it to the configuration."""
+    if device is None:
+        return []
+    sections = {"global": "classification.global_classifier", "local": "classification.local_classifier"}
+    return [f"{sections.get(network, network)}.train.accelerator={choose_device(device).type}"]
 
 
-def infection(options: argparse.Namespace) -> int:
-    """Write infection probabilities, infection maps as PNG, and detection and severity as a table."""
-    out, table = Path(options.out), open_cohort(options.cohort)
-    rule = configured(DetectionConfig, options.set)
-    model, config = open_model(options.model, ("infection",))
-    failures = prepared(table, out, [model.image_size], config)
-    table = table[~table["study"].isin(failures["study"])].reset_index(drop=True)
-    store = FilmStore(out / "films", model.image_size, config)
-    studies = list(table["study"])
-    predict_infection(model, store, studies, out)
-    maps = ArrayFolder(out / "probability")
-    lungs = lungs_for(table, options.anatomy, out, model.image_size, config)
-    have_lungs = options.anatomy is not None
-    (out / "maps").mkdir(exist_ok=True)
-    rows = []
-    for study in studies:
-        probability = maps.load(study).astype(np.float32)
-        known = have_lungs or {"right_lung", "left_lung"} <= store.mask_names(study)
-        right, left = (
-            (lungs.structure(study, name, model.image_size) if known else None) for name in ("right_lung", "left_lung")
-        )
-        both = None if right is None or left is None else right | left
-        if rule.rule == "tahir" and both is None:
-            failures.loc[len(failures)] = [study, "infection", "the rule 'tahir' needs lungs; give --anatomy"]
-            continue
-        row = {
-            "study": study,
-            "positive": detect(probability, both, rule),
-            "score": infection_score(probability, both, rule),
-        }
-        shares = {} if right is None or left is None else infection_severity(probability, right, left, rule)
-        rows.append(row | shares)
-        drawn = infection_map(as_film(store.film(study)), probability, floor=DRAWN_FROM)
-        cv2.imwrite(str(out / "maps" / f"{safe_name(study)}.png"), drawn[:, :, ::-1])
-    pd.DataFrame(rows).to_csv(out / "infection.csv", index=False)
-    return finish(failures, out, len(rows), "infection maps")
+def _summarize(out: Path) -> None:
+    """Print how a training went."""
+    path = out / "model.safetensors"
+    model = load_model(path)
+    said, history = model.training, pd.read_csv(out / HISTORY)
+    best = history[history["epoch"] == said["best_epoch"]].iloc[0]
+    scores = [name for name in history if name not in ("epoch", "lr", "seconds")]
+    millions = sum(weight.numel() for weight in model.module.parameters()) / 1e6
+    lines = {
+        "network": f"{model.config.architecture}, {millions:.1f} M weights",
+        "classes": ", ".join(model.classes),
+        "items an epoch": f"{said['films']['train']} to train, {said['films']['validation']} to validate",
+        "epochs": f"{said['epochs']} in {said['seconds'] / 60:.1f} min",
+        "best epoch": str(said["best_epoch"]),
+        **{f"  {name}": f"{best[name]:.4f}" for name in scores},
+    }
+    print(f"model: {path}")
+    for name, text in lines.items():
+        print(f"  {name:{max(map(len, lines))}}  {text}")
 
 
 def classify(options: argparse.Namespace) -> int:
     """Write what the classifier says of every film, and its maps where they are asked for."""
     out, table = Path(options.out), open_cohort(options.cohort)
     model, config = open_model(options.model)
+    model.require(kind="classifier", where=options.model)
     vote = configured(VoteConfig, options.set)
     if not options.whole and not any(change.startswith("patch_size=") for change in options.set):
         vote = dataclasses.replace(vote, patch_size=model.image_size)

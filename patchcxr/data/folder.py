@@ -32,14 +32,16 @@ def cohort_from_folder(
     source: str | None = None,
     facts: bool = True,
     identifiers: bool = False,
+    exclude: str | Path | None = None,
 ) -> Imported:
     r"""Build a cohort from a folder of images and, where there is one, a CSV.
 
     Without a CSV every image of the folder and its subfolders (by suffix;
     files without a suffix, or with a number as in UIDs, if they are DICOM) is
     a study: its id is the file's name without suffix (with its subfolder
-    where the name alone occurs twice), the patient is the study, and all else
-    is empty. Linked folders are entered, each once.
+    where the name alone occurs twice, and with its suffix where that does
+    too), the patient is the study, and all else is empty. Linked folders are
+    entered, each once.
 
     With a CSV every row whose image is there is a study. ``columns`` maps the
     names of :data:`patchcxr.data.cohort.COLUMNS` to those of the CSV; other
@@ -74,6 +76,8 @@ def cohort_from_folder(
         Whether the headers of DICOM films are read.
     identifiers
         Whether ``patient`` becomes the PatientID of the header as it is, not a pseudonym.
+    exclude
+        Folder whose images are passed over, such as one of results below ``images_dir``.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def cohort_from_folder(
         raise CohortError(f"{images_dir}: no such folder; give the folder of the images")
     columns = dict(columns or {})
     _check_mapping(columns)
-    films, skipped = _films(images_dir)
+    films, skipped = _films(images_dir, None if exclude is None else Path(exclude).absolute())
     where = str(csv_path or images_dir)
     if csv_path is None:
         if columns:
@@ -129,14 +133,14 @@ def _check_mapping(columns: dict[str, str]) -> None:
             )
 
 
-def _films(images_dir: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+def _films(images_dir: Path, exclude: Path | None) -> tuple[list[Path], list[tuple[str, str]]]:
     """Images of the folder, and (name, reason) of those whose names cannot be written into a table."""
     if not _is_text(str(images_dir)):
         raise CohortError(f"{_shown(str(images_dir))}: the path of the folder is not valid UTF-8; rename the folder")
     films, skipped = [], []
     for path in files_below(images_dir):
         name = path.relative_to(images_dir).as_posix()
-        if not _is_image(path):
+        if (exclude is not None and path.is_relative_to(exclude)) or not _is_image(path):
             continue
         if _is_text(name):
             films.append(path)
@@ -166,10 +170,17 @@ def _from_files(images_dir: Path, films: list[Path], skipped: Sequence[tuple[str
         raise CohortError(
             f"{images_dir}: no image in this folder or below; expected files that end in {', '.join(IMAGE_SUFFIXES)}"
         )
-    stems = pd.Series([_stem(path) for path in films])
-    relative = [path.relative_to(images_dir).with_name(_stem(path)).as_posix() for path in films]
-    study = stems.mask(stems.duplicated(keep=False), pd.Series(relative))
-    return pd.DataFrame({"study": study, "image": [str(path) for path in films]})
+    return pd.DataFrame({"study": study_names(films, images_dir), "image": [str(path) for path in films]})
+
+
+def study_names(films: Sequence[Path], root: Path) -> pd.Series:
+    """Names of films below a folder, each as short as it can be: the file's name, else its path, else with suffix."""
+    paths = pd.Series([path.relative_to(root).as_posix() for path in films], dtype="string")
+    names = pd.Series([_stem(path) for path in films], dtype="string")
+    relative = [path.relative_to(root).with_name(_stem(path)).as_posix() for path in films]
+    for longer in (pd.Series(relative, dtype="string"), paths):
+        names = names.mask(names.duplicated(keep=False), longer)
+    return names
 
 
 def _from_table(

@@ -7,10 +7,9 @@ as a table of study, stage and error, and loses nothing when it is interrupted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,10 @@ import pandas as pd
 from patchcxr.errors import EmptyLungError, PatchCXRError
 from patchcxr.explain.gradcam import grad_cam
 from patchcxr.explain.probabilistic import probabilistic_grad_cam
-from patchcxr.inference.infection import infection_probability
-from patchcxr.inference.segmentation import anatomy_masks, segment_anatomy
+from patchcxr.inference.batches import BatchSize, as_batch_size
+from patchcxr.inference.infection import infection_input, infection_probability, needs_lung_masks
+from patchcxr.inference.lungs import is_lung_network, segment_lungs
+from patchcxr.inference.segmentation import clean_labels, segment_partition, structure_mask
 from patchcxr.inference.voting import VoteConfig, classify_global
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.patches import patch_intensity_at
@@ -27,28 +28,18 @@ from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.preprocessing.lungfields import crop_to_lungs, lung_box, mask_image, place_crop
 from patchcxr.preprocessing.store import FilmStore
+from patchcxr.study.provenance import claim_folder
+from patchcxr.study.reading import Prepare, Progress, as_film, batches, film_batches
 from patchcxr.study.steps import FAILURE_COLUMNS
-from patchcxr.types import ANATOMY, AnyArray, BoolArray, FloatArray
+from patchcxr.types import AnyArray, BoolArray, FloatArray
 
-T = TypeVar("T")
 PATCH_COLUMNS = ("row", "column", "predicted", "mean", "std")
 """What is kept of each patch: its centre, its most probable class, and the intensity of its lung pixels."""
-
-
-def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Consecutive parts of ``items``, each of at most ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def failure_table(rows: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
     """The films that failed, as a table."""
     return pd.DataFrame(list(rows), columns=list(FAILURE_COLUMNS))
-
-
-def as_film(stored: AnyArray) -> FloatArray:
-    """A stored film (uint8) as float32 in [0, 1]."""
-    return np.asarray(stored, dtype=np.float32) / np.float32(255)
 
 
 def segment_films(
@@ -57,42 +48,75 @@ def segment_films(
     studies: Sequence[str],
     folder: Path,
     minimum_share: float = 0.05,
-    batch_size: int = 8,
+    batch_size: int | BatchSize = 8,
+    prepare: Prepare | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Predict heart and lungs of every study, post-processed as in Tahir 2021, section 3.2.
 
-    Writes one label map a study (uint8, indices into :data:`patchcxr.types.ANATOMY`).
+    Writes one label map a study (uint8, indices into
+    :data:`patchcxr.types.PARTITION`, of which a network of ``ANATOMY`` has the
+    first four) to ``folder/labels``, for :class:`Lungs`.
+
+    Parameters
+    ----------
+    model
+        Network of ``ANATOMY``, of ``PARTITION``, or of the lungs alone.
+    store, studies, folder
+        Films, and where the label maps go.
+    minimum_share
+        See :func:`patchcxr.inference.segmentation.anatomy_masks`.
+    batch_size
+        Films a forward pass; halved where memory runs out.
+    prepare, progress
+        See :func:`patchcxr.study.reading.film_batches`.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds the label maps of another network.
     """
-    done, failures = ArrayFolder(folder / "labels"), []
-    todo = [study for study in studies if study not in done]
-    for part in batches(todo, batch_size):
-        films = np.stack([as_film(store.film(study)) for study in part])
-        for study, labels in zip(part, segment_anatomy(model.module, films), strict=True):
-            masks = anatomy_masks(labels, minimum_share=minimum_share)
-            cleaned = np.zeros_like(labels)
-            for index, name in enumerate(ANATOMY[1:], start=1):
-                cleaned[masks[name]] = index
-            done.save(study, cleaned)
+    done, failures, size = ArrayFolder(folder / "labels"), [], as_batch_size(batch_size)
+    claim_folder(done.root, model)
+    for part, films in film_batches(store, studies, done, size, prepare, progress):
+        if is_lung_network(model):
+            found = segment_lungs(model.module, films, size, minimum_share)
+        else:
+            maps = segment_partition(model.module, films, size)
+            found = np.stack([clean_labels(labels, minimum_share) for labels in maps])
+        for study, labels in zip(part, found, strict=True):
+            done.save(study, labels)
     for study in studies:
-        if not np.isin(done.load(study), (2, 3)).any():
+        if study in done and not structure_mask(done.load(study), "lung").any():
             failures.append((study, "anatomy", "no lung was found in this film; look at it, or leave it out"))
     return failure_table(failures)
 
 
 class Lungs:
-    """Lung and heart masks of a cohort: predicted label maps, or the readers' masks of the store."""
+    """Lung and heart masks of a cohort: predicted label maps, or the readers' masks of the store.
 
-    def __init__(self, store: FilmStore, labels: Path | None = None) -> None:
+    Parameters
+    ----------
+    store
+        Films, with the readers' masks.
+    labels
+        Folder of label maps of :func:`segment_films`; None takes the readers' masks.
+    whole
+        Count the part of the lungs behind the heart as lung, where the label
+        maps tell it apart; readers' masks stay as they are.
+    """
+
+    def __init__(self, store: FilmStore, labels: Path | None = None, whole: bool = False) -> None:
         self.store = store
         self.labels = None if labels is None else ArrayFolder(labels)
+        self.whole = whole
 
     def structure(self, study: str, name: str, size: int | None = None) -> BoolArray:
         """Mask of one structure: ``heart``, ``left_lung``, ``right_lung`` or ``lung`` (both)."""
         if self.labels is None:
             mask = self.store.mask(study, name)
         else:
-            labels = self.labels.load(study)
-            mask = labels >= ANATOMY.index("left_lung") if name == "lung" else labels == ANATOMY.index(name)
+            mask = structure_mask(self.labels.load(study), name, self.whole)
         return mask if size is None else resize_mask(mask, size)
 
     def lung(self, study: str, size: int | None = None) -> BoolArray:
@@ -113,26 +137,52 @@ class Lungs:
 
 
 def predict_infection(
-    model: TrainedModel, store: FilmStore, studies: Sequence[str], folder: Path, batch_size: int = 8
+    model: TrainedModel,
+    store: FilmStore,
+    studies: Sequence[str],
+    folder: Path,
+    batch_size: int | BatchSize = 8,
+    prepare: Prepare | None = None,
+    progress: Progress | None = None,
+    lungs: Lungs | None = None,
 ) -> pd.DataFrame:
-    """Probability of infection at every pixel, float16 (H, W) in [0, 1] (see :func:`round_down`), one file a study."""
-    done = ArrayFolder(folder / "probability")
-    todo = [study for study in studies if study not in done]
-    for part in batches(todo, batch_size):
-        films = np.stack([resize_image(as_film(store.film(study)), model.image_size) for study in part])
-        for study, probability in zip(part, infection_probability(model.module, films), strict=True):
+    """Probability of infection at every pixel, float16 (H, W) in [0, 1] (see :func:`round_down`), one file a study.
+
+    The parameters are those of :func:`segment_films`; the maps go to
+    ``folder/probability``. A network that was trained on films masked by the
+    lungs needs ``lungs``.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds the maps of another network.
+    MaskError
+        If the network needs lungs and there are none.
+    """
+    done, size, masked = ArrayFolder(folder / "probability"), as_batch_size(batch_size), needs_lung_masks(model)
+    claim_folder(done.root, model)
+    for part, stored in film_batches(store, studies, done, size, prepare, progress):
+        films = []
+        for study, film in zip(part, stored, strict=True):
+            lung = lungs.structure(study, "lung", store.size) if masked and lungs else None
+            films.append(infection_input(model, as_film(film), lung))
+        batch = np.stack([resize_image(film, model.image_size) for film in films])
+        for study, probability in zip(part, infection_probability(model.module, batch, size), strict=True):
             done.save(study, round_down(probability))
     return failure_table([])
 
 
 def round_down(probability: FloatArray) -> FloatArray:
-    """Probabilities as float16, never larger than they were, so that none below a half counts as a half.
+    """Probabilities as float16, on the side of a half on which they were, so that no rule of detection tells another.
 
-    >>> round_down(np.array([0.4999, 0.5], dtype=np.float32)).tolist()
-    [0.499755859375, 0.5]
+    They are never rounded up, but for those that would become a half from above.
+
+    >>> round_down(np.array([0.4999, 0.5, 0.50001], dtype=np.float32)).tolist()
+    [0.499755859375, 0.5, 0.50048828125]
     """
     rounded = probability.astype(np.float16)
-    return np.where(rounded > probability, np.nextafter(rounded, np.float16(0)), rounded)
+    rounded = np.where(rounded > probability, np.nextafter(rounded, np.float16(0)), rounded)
+    return np.where((probability > 0.5) & (rounded == 0.5), np.nextafter(np.float16(0.5), np.float16(1)), rounded)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,12 +39,12 @@ def test_without_a_table_every_image_is_a_study_and_a_patient(images):
     assert skipped.empty
 
 
-def test_names_that_occur_twice_carry_their_subfolder(images):
+def test_names_that_occur_twice_carry_their_subfolder_and_then_their_suffix(images):
     (images / "sub" / "b.jpg").touch()
     assert sorted(cohort_from_folder(images).cohort["study"]) == ["0007", "IM1", "b", "c", "sub/b"]
     (images / "b.png").touch()
-    with pytest.raises(CohortError, match="already used"):
-        cohort_from_folder(images)
+    names = sorted(cohort_from_folder(images).cohort["study"])
+    assert names == ["0007", "IM1", "b.jpg", "b.png", "c", "sub/b"]
 
 
 def test_columns_of_a_table_are_mapped_and_others_kept(images, tmp_path):

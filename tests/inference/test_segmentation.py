@@ -6,10 +6,18 @@ import torch
 from torch import nn
 
 from patchcxr.errors import ConfigError, MaskError, ModelError
-from patchcxr.inference.segmentation import anatomy_masks, predict_probabilities, segment_anatomy
-from patchcxr.types import ANATOMY
+from patchcxr.inference.segmentation import (
+    anatomy_masks,
+    clean_labels,
+    merge_partition,
+    predict_probabilities,
+    segment_anatomy,
+    segment_partition,
+    structure_mask,
+)
+from patchcxr.types import ANATOMY, PARTITION
 
-BACKGROUND, HEART, LEFT, RIGHT = range(4)
+BACKGROUND, HEART, LEFT, RIGHT, LEFT_BEHIND, RIGHT_BEHIND = range(6)
 
 
 class Levels(nn.Module):
@@ -136,3 +144,88 @@ def test_something_else_than_a_label_map_is_refused():
         anatomy_masks(np.full((3, 3), 7, dtype=np.uint8))
     with pytest.raises(MaskError, match="label map"):
         anatomy_masks(np.zeros((2, 3, 3), dtype=np.uint8))
+
+
+def pixel(**probabilities: float) -> np.ndarray:
+    """Probabilities (1, 6, 1, 1) of one pixel, by name."""
+    return np.array([probabilities.get(name, 0.0) for name in PARTITION], dtype=np.float32).reshape(1, -1, 1, 1)
+
+
+def test_the_part_behind_the_heart_goes_to_the_heart_or_to_its_lung():
+    found = pixel(background=0.1, heart=0.2, left_lung=0.1, right_lung=0.1, left_lung_behind_heart=0.3,
+                  right_lung_behind_heart=0.2)  # fmt: skip
+    beside, whole = merge_partition(found).ravel(), merge_partition(found, whole_lungs=True).ravel()
+    np.testing.assert_allclose(beside, [0.1, 0.7, 0.1, 0.1], atol=1e-6)
+    np.testing.assert_allclose(whole, [0.1, 0.2, 0.4, 0.3], atol=1e-6)
+
+
+def test_merging_keeps_probabilities_that_sum_to_one_and_does_not_change_its_input(rng):
+    raw = rng.dirichlet(np.ones(6), size=(2, 3, 3)).transpose(0, 3, 1, 2).astype(np.float32)
+    before = raw.copy()
+    for whole in (False, True):
+        np.testing.assert_allclose(merge_partition(raw, whole).sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(raw, before)
+    four = raw[:, :4]
+    assert merge_partition(four) is four
+
+
+def test_whole_lungs_of_a_network_that_cannot_and_other_numbers_of_classes_are_refused():
+    with pytest.raises(ModelError, match=r"whole lungs need a network of 6 classes .* has 4"):
+        merge_partition(np.zeros((1, 4, 2, 2), np.float32), whole_lungs=True)
+    with pytest.raises(ModelError, match=r"has 5 classes; expected 4 .* or 6"):
+        merge_partition(np.zeros((1, 5, 2, 2), np.float32))
+
+
+class Fixed(nn.Module):
+    """The same logits (1, C, H, W) for every film."""
+
+    def __init__(self, probabilities: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("logits", torch.from_numpy(np.log(probabilities + 1e-9)))
+
+    def forward(self, x):
+        return self.logits.expand(len(x), -1, -1, -1)
+
+
+def test_one_label_map_holds_both_conventions(rng):
+    """Heart of the one convention and lung of the other is the part behind the heart."""
+    raw = rng.dirichlet(np.full(6, 0.5), size=(1, 20, 20)).transpose(0, 3, 1, 2).astype(np.float32)
+    film, network = np.zeros((1, 20, 20), np.float32), Fixed(raw)
+    (labels,) = segment_partition(network, film)
+    (beside,), (whole,) = segment_anatomy(network, film), segment_anatomy(network, film, whole_lungs=True)
+    assert {LEFT_BEHIND, RIGHT_BEHIND} <= set(np.unique(labels))
+    np.testing.assert_array_equal(structure_mask(labels, "heart"), beside == HEART)
+    np.testing.assert_array_equal(structure_mask(labels, "left_lung"), beside == LEFT)
+    np.testing.assert_array_equal(labels == LEFT_BEHIND, (beside == HEART) & (whole == LEFT))
+    np.testing.assert_array_equal(labels == RIGHT_BEHIND, (beside == HEART) & (whole == RIGHT))
+
+
+def test_a_network_of_four_classes_finds_no_part_behind_the_heart():
+    films = np.array([[[0.0, 0.3], [0.7, 1.0]]])
+    np.testing.assert_array_equal(segment_partition(Levels(), films), segment_anatomy(Levels(), films))
+
+
+def test_cleaning_a_partition_keeps_clean_parts_and_removes_specks_of_them(chest):
+    chest[20:34, 20:24] = LEFT_BEHIND
+    np.testing.assert_array_equal(clean_labels(chest), chest)
+    spoiled = chest.copy()
+    spoiled[28, 17] = LEFT_BEHIND  # a speck in the heart, away from the lung it would belong to
+    spoiled[26, 22] = HEART  # a hole in the part behind the heart
+    np.testing.assert_array_equal(clean_labels(spoiled), chest)
+
+
+def test_cleaning_without_parts_behind_the_heart_is_that_of_the_masks(chest):
+    chest[10:12, 8:10] = BACKGROUND
+    masks, labels = anatomy_masks(chest), clean_labels(chest)
+    for name in ("right_lung", "left_lung", "heart", "lung"):
+        np.testing.assert_array_equal(structure_mask(labels, name), masks[name], err_msg=name)
+
+
+def test_whole_lungs_overlap_the_heart_and_unknown_structures_are_named(chest):
+    chest[20:34, 20:24] = LEFT_BEHIND
+    left, heart = structure_mask(chest, "left_lung", whole_lungs=True), structure_mask(chest, "heart", whole_lungs=True)
+    assert (left & heart).sum() == 14 * 4
+    np.testing.assert_array_equal(heart, structure_mask(chest, "heart"))
+    np.testing.assert_array_equal(structure_mask(chest, "lung", True), left | structure_mask(chest, "right_lung"))
+    with pytest.raises(MaskError, match="'liver'; expected heart"):
+        structure_mask(chest, "liver")
