@@ -76,6 +76,17 @@ def relabel(options: argparse.Namespace) -> int:
     return _write(table, options.out)
 
 
+def select(options: argparse.Namespace) -> int:
+    """Keep the films that have one of the values given for each column."""
+    from patchcxr.cli.common import chosen_values
+    from patchcxr.data.cohort import read_cohort
+
+    table = read_cohort(options.cohort, check_files=False)
+    for column, values in chosen_values(table, options.where, "--where").items():
+        table = table[table[column].astype("string").isin(values)]
+    return _write(table.reset_index(drop=True), options.out)
+
+
 def split(options: argparse.Namespace) -> int:
     """Split a table by patient and duplicate group, and say how even the split is."""
     from patchcxr.cli.common import progress_bar

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from patchcxr.cli.study import read_overrides
 from patchcxr.config import from_dict
-from patchcxr.errors import ConfigError
+from patchcxr.errors import CohortError, ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -29,6 +32,25 @@ def named_pairs(texts: list[str], option: str) -> dict[str, str]:
             raise ConfigError(f"{option}: {key!r} is given twice, as {pairs[key]!r} and {value!r}; give it once")
         pairs[key] = value
     return pairs
+
+
+def chosen_values(table: pd.DataFrame, texts: list[str], option: str) -> dict[str, list[str]]:
+    """Values by column from ``COLUMN=VALUE,VALUE`` arguments.
+
+    Raises
+    ------
+    CohortError
+        If the table has no such column, or no row with one of the values.
+    """
+    chosen = {name: value.split(",") for name, value in named_pairs(texts, option).items()}
+    for column, values in chosen.items():
+        if column not in table:
+            raise CohortError(f"{option} {column}: the table has no such column; it has {', '.join(table.columns)}")
+        there = sorted(table[column].dropna().astype(str).unique())
+        absent = [value for value in values if value not in there]
+        if absent:
+            raise CohortError(f"{option} {column}={absent[0]}: no row has it; expected some of {', '.join(there[:20])}")
+    return chosen
 
 
 @contextlib.contextmanager

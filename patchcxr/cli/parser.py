@@ -153,6 +153,12 @@ def _cohort_use(actions: Any) -> None:
     )
     _scan(command)
     _set(command, "audit")
+    command = _command(actions, "select", "Keep the films with given values", "patchcxr.cli.cohort:select")
+    command.add_argument("cohort")
+    command.add_argument(
+        "--where", action="append", required=True, metavar="COLUMN=VALUE,...", help="e.g. split=test; repeat for more"
+    )
+    _table(command)
     command = _command(actions, "split", "Split by patient, duplicates kept together", "patchcxr.cli.cohort:split")
     command.add_argument("cohort")
     command.add_argument("--scheme", default="oh2020", help="oh2020, degerli2021, tahir2021, leave_one_source_out, ...")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from patchcxr.cli.common import named_pairs
+from patchcxr.cli.common import chosen_values
 from patchcxr.errors import CohortError
 from patchcxr.report.spreadsheet import read_table
 
@@ -16,7 +16,7 @@ from patchcxr.report.spreadsheet import read_table
 def stats(options: argparse.Namespace) -> int:
     """Compare columns of a table between groups: every test, table and figure, and a page."""
     table = read_table(options.table)
-    exclude = _excluded(table, options.exclude)
+    exclude = chosen_values(table, options.exclude, "--exclude")
     from patchcxr.report.statistics_report import statistics_report
 
     statistics_report(
@@ -34,21 +34,6 @@ def stats(options: argparse.Namespace) -> int:
     )
     print(f"statistics: {Path(options.out) / 'report.html'}")
     return 0
-
-
-def _excluded(table: pd.DataFrame, texts: list[str]) -> dict[str, list[str]]:
-    """Values to leave out by column, from ``COLUMN=VALUE,...`` arguments; each must occur."""
-    exclude = {name: value.split(",") for name, value in named_pairs(texts, "--exclude").items()}
-    for column, values in exclude.items():
-        if column not in table:
-            raise CohortError(f"--exclude {column}: the table has no such column; it has {', '.join(table.columns)}")
-        there = sorted(table[column].dropna().astype(str).unique())
-        absent = [value for value in values if value not in there]
-        if absent:
-            raise CohortError(
-                f"--exclude {column}={absent[0]}: no row has it; expected some of {', '.join(there[:20])}"
-            )
-    return exclude
 
 
 def triage(options: argparse.Namespace) -> int:

@@ -96,6 +96,19 @@ def test_labels_are_rewritten_by_scheme_or_file_with_counts(cohort, tmp_path, ca
     assert set(read(tmp_path / "two.csv")["label"]) == {"normal", "ill"}
 
 
+def test_films_are_selected_by_the_values_of_columns(cohort, tmp_path, capsys):
+    before = read(cohort)
+    out = tmp_path / "some.csv"
+    arguments = ["cohort", "select", str(cohort), "--out", str(out), "--where"]
+    assert main([*arguments, "label=normal,viral", "--where", "view=PA"]) == 0
+    kept = before["label"].isin(["normal", "viral"]) & (before["view"] == "PA")
+    assert list(read(out)["study"]) == list(before.loc[kept, "study"])
+    assert main([*arguments, "label=norml"]) == 2
+    assert "no row has it; expected some of" in capsys.readouterr().err
+    assert main([*arguments, "finding=x"]) == 2
+    assert "no such column" in capsys.readouterr().err
+
+
 def test_merging_needs_ids_of_their_own(cohort, tmp_path, capsys):
     arguments = ["cohort", "merge", str(cohort), str(cohort), "--out", str(tmp_path / "both.csv")]
     assert main(arguments) == 2
