@@ -6,10 +6,14 @@ The numbers below are those of Jégou's Table 2 and section 4.1.
 
 from __future__ import annotations
 
+from typing import NamedTuple, cast
+
 import torch
 from torch import Tensor, nn
 
 from patchcxr.errors import ModelError
+from patchcxr.models.fcdensenet_inference import infer
+from patchcxr.models.fcdensenet_training import grow
 from patchcxr.models.inputs import Standardize, check_input
 
 FIRST_FILTERS = 48
@@ -33,6 +37,21 @@ class DenseLayer(nn.Sequential):
             nn.Dropout(dropout),
         )
 
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch normalisation."""
+        return cast(nn.BatchNorm2d, self[0])
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The 3 × 3 convolution."""
+        return cast(nn.Conv2d, self[2])
+
+    @property
+    def dropout(self) -> nn.Dropout:
+        """The dropout."""
+        return cast(nn.Dropout, self[3])
+
 
 class DenseBlock(nn.Module):
     """Layers that each see the block's input and all new maps before them."""
@@ -44,11 +63,31 @@ class DenseBlock(nn.Module):
         self.growth = growth
         self.out_channels = channels + layers * growth
 
+    @property
+    def dense_layers(self) -> list[DenseLayer]:
+        """The layers, in order."""
+        return [cast(DenseLayer, layer) for layer in self.layers]
+
     def forward(self, x: Tensor) -> Tensor:
-        """Input and new maps, concatenated: (B, channels + layers · growth, H, W)."""
+        """Input and new maps, concatenated: (B, channels + layers · growth, H, W).
+
+        In training mode the same numbers come from
+        :func:`~patchcxr.models.fcdensenet_training.grow`, which needs less memory.
+        """
+        if self._trains():
+            return grow(self, x)
         for layer in self.layers:
             x = torch.cat([x, layer(x)], dim=1)
         return x
+
+    def _trains(self) -> bool:
+        """Whether all layers are in training mode, and none was exchanged, such as for synchronised normalisation."""
+        return (
+            torch.is_grad_enabled()
+            and not torch.compiler.is_compiling()
+            and all(module.training for module in self.modules())
+            and all(type(layer.norm) is nn.BatchNorm2d for layer in self.dense_layers)
+        )
 
 
 class TransitionDown(nn.Sequential):
@@ -62,6 +101,16 @@ class TransitionDown(nn.Sequential):
             nn.Dropout(dropout),
             nn.MaxPool2d(2),
         )
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch normalisation."""
+        return cast(nn.BatchNorm2d, self[0])
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The 1 × 1 convolution."""
+        return cast(nn.Conv2d, self[2])
 
 
 class TransitionUp(nn.Module):
@@ -80,12 +129,25 @@ class TransitionUp(nn.Module):
         return torch.cat([self.up(x)[:, :, : skip.shape[2], : skip.shape[3]], skip], dim=1)
 
 
+class Level(NamedTuple):
+    """What a level of the network does on the way down and on the way up."""
+
+    block: DenseBlock
+    down: TransitionDown
+    up: TransitionUp
+    joined: DenseBlock
+
+
 class FCDenseNet(nn.Module):
     """FC-DenseNet56, 67 or 103.
 
     A transition up carries only the new maps of the dense block below it; the
     last block hands on its input as well. Weights start as He's uniform
     distribution.
+
+    In evaluation mode and without gradients the same numbers come from
+    :func:`~patchcxr.models.fcdensenet_inference.infer`, which needs less time
+    and memory; hooks on inner layers are then not called.
 
     Parameters
     ----------
@@ -147,7 +209,10 @@ class FCDenseNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, num_classes, H, W) of films (B, 1, H, W) in [0, 1], sides of 32 pixels or more."""
         check_input(x, self.in_channels, minimum=32)
-        x = self.first(self.standardize(x))
+        x = self.standardize(x)
+        if self._evaluates():
+            return infer(self, x)
+        x = self.first(x)
         skips = []
         for block, down in zip(self.down_blocks, self.downs, strict=True):
             x = block(x)
@@ -159,6 +224,25 @@ class FCDenseNet(nn.Module):
             x = above(up(x[:, block.channels :], skips.pop()))
             block = above
         return self.head(x)
+
+    @property
+    def levels(self) -> list[Level]:
+        """The levels, from the largest maps to the smallest."""
+        down = zip(self.down_blocks, self.downs, strict=True)
+        up = reversed(list(zip(self.ups, self.up_blocks, strict=True)))
+        return [
+            Level(cast(DenseBlock, a), cast(TransitionDown, b), cast(TransitionUp, c), cast(DenseBlock, d))
+            for (a, b), (c, d) in zip(down, up, strict=True)
+        ]
+
+    def _evaluates(self) -> bool:
+        """Whether no gradient, dropout, batch statistic or export needs the plain layers."""
+        return not (
+            torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or torch.onnx.is_in_onnx_export()
+            or any(module.training for module in self.modules())
+        )
 
 
 def _he_uniform(module: nn.Module) -> None:

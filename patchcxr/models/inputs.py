@@ -9,6 +9,8 @@ from patchcxr.errors import ModelError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+GREY_IMAGENET = ((0.449,), (0.226,))
+"""ImageNet's mean and standard deviation, each averaged over the colours."""
 
 
 class Standardize(nn.Module):

@@ -14,6 +14,7 @@ from torch import nn
 from patchcxr.config import config
 from patchcxr.errors import ConfigError, ModelError
 from patchcxr.models.classifiers import resnet_classifier
+from patchcxr.models.compact_unet import CompactUNet
 from patchcxr.models.fcdensenet import FCDenseNet
 from patchcxr.models.resunet import ResUNet
 from patchcxr.models.smp import SMPSegmenter
@@ -31,10 +32,15 @@ class ModelConfig:
     num_classes
         Channels of the logits; 1 for a mask with a sigmoid.
     encoder
-        Encoder of the ``smp_`` networks, such as ``densenet121``; the others have none.
+        Encoder of the ``smp_`` and ``degerli_`` networks, such as ``densenet121``; the others have none.
     encoder_weights
-        ``imagenet``, or None (``none``) for a random start. ``smp_`` networks
-        and classifiers only.
+        ``imagenet``, or None (``none``) for a random start; networks with an
+        encoder and classifiers only. ``chexnet`` for an encoder ``densenet121``.
+    encoder_checkpoint
+        File of CheXNet's weights, for ``encoder_weights: chexnet``.
+    encoder_frozen
+        Whether the encoder's parameters and its statistics of batch
+        normalisation stay as they are in training.
     dropout
         Share of the values dropped after each convolution of FC-DenseNet
         (Jégou 2017: 0.2); the others have none.
@@ -47,14 +53,23 @@ class ModelConfig:
     num_classes: int
     encoder: str | None = None
     encoder_weights: str | None = None
+    encoder_checkpoint: str | None = None
+    encoder_frozen: bool = False
     dropout: float = 0.2
     standardization: Literal["fixed", "batch"] = "fixed"
 
     def __post_init__(self) -> None:
         if self.encoder_weights == "none":
             object.__setattr__(self, "encoder_weights", None)
-        if self.encoder_weights not in (None, "imagenet"):
-            raise ConfigError(f"encoder_weights: got {self.encoder_weights!r}; expected 'imagenet' or none")
+        if self.encoder_weights not in (None, "imagenet", "chexnet"):
+            raise ConfigError(f"encoder_weights: got {self.encoder_weights!r}; expected imagenet, chexnet or none")
+        if self.encoder_weights == "chexnet" and self.encoder_checkpoint is None:
+            raise ConfigError("encoder_weights: got chexnet without its file; set encoder_checkpoint to it")
+        if self.encoder_weights != "chexnet" and self.encoder_checkpoint is not None:
+            raise ConfigError(
+                f"encoder_checkpoint: got {self.encoder_checkpoint!r} with encoder_weights "
+                f"{self.encoder_weights or 'none'}; set encoder_weights: chexnet, or remove encoder_checkpoint"
+            )
         if self.num_classes < 1:
             raise ConfigError(f"num_classes: got {self.num_classes}; expected 1 or more")
         if not 0 <= self.dropout < 1:
@@ -66,10 +81,20 @@ SEGMENTERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "fc_densenet67": lambda c: FCDenseNet(c.num_classes, variant=67, dropout=c.dropout),
     "fc_densenet103": lambda c: FCDenseNet(c.num_classes, variant=103, dropout=c.dropout),
     "unet": lambda c: UNet(c.num_classes),
+    "compact_unet": lambda c: CompactUNet(c.num_classes),
     "resunet": lambda c: ResUNet(c.num_classes),
-    "smp_unet": lambda c: SMPSegmenter("Unet", c.num_classes, c.encoder, c.encoder_weights),
+    "smp_unet": lambda c: _with_encoder("Unet", c),
+    "smp_unetplusplus": lambda c: _with_encoder("UnetPlusPlus", c),
+    "smp_fpn": lambda c: _with_encoder("FPN", c),
+    "degerli_unet": lambda c: _with_encoder("degerli_unet", c),
+    "degerli_unetplusplus": lambda c: _with_encoder("degerli_unetplusplus", c),
+    "degerli_dla": lambda c: _with_encoder("degerli_dla", c),
 }
 """Networks that give logits (B, num_classes, H, W)."""
+
+
+def _with_encoder(family: str, c: ModelConfig) -> nn.Module:
+    return SMPSegmenter(family, c.num_classes, c.encoder, c.encoder_weights, c.encoder_checkpoint, c.encoder_frozen)
 
 
 def _resnet(name: str, c: ModelConfig) -> nn.Module:
@@ -84,6 +109,11 @@ CLASSIFIERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "resnet152": lambda c: _resnet("resnet152", c),
 }
 """Networks that give logits (B, num_classes)."""
+
+
+def takes_encoder(architecture: str) -> bool:
+    """Whether the network of this name is built on an encoder of one's choice."""
+    return architecture.startswith(("smp_", "degerli_"))
 
 
 def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
@@ -101,7 +131,7 @@ def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
     ------
     ModelError
         If the name is unknown, an option does not belong to the network, or
-        weights cannot be downloaded.
+        weights cannot be downloaded or read (CheckpointError).
 
     Examples
     --------
@@ -113,9 +143,14 @@ def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
     name = config.architecture
     if name not in networks:
         raise ModelError(f"got architecture {name!r}; expected one of {', '.join(networks)}")
-    if config.encoder is not None and not name.startswith("smp_"):
+    has_encoder = takes_encoder(name)
+    if config.encoder is not None and not has_encoder:
         raise ModelError(f"{name} takes no encoder, got {config.encoder!r}; remove encoder or choose an smp_ network")
-    if config.encoder_weights is not None and not (name.startswith("smp_") or name in CLASSIFIERS):
+    if config.encoder_frozen and not has_encoder:
+        raise ModelError(f"{name} has no encoder to freeze; remove encoder_frozen or choose an smp_ network")
+    if not (
+        has_encoder or config.encoder_weights is None or (name in CLASSIFIERS and config.encoder_weights == "imagenet")
+    ):
         raise ModelError(
             f"{name} has no {config.encoder_weights} weights; set encoder_weights: none, or choose an smp_ network"
         )

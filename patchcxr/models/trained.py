@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -13,7 +14,9 @@ import patchcxr
 from patchcxr.config import from_dict, to_dict
 from patchcxr.errors import CheckpointError, ConfigError
 from patchcxr.io.checkpoint import load_weights, save_weights
-from patchcxr.models.registry import ModelConfig, create_model
+from patchcxr.models.fitting import fitting_networks
+from patchcxr.models.registry import CLASSIFIERS, SEGMENTERS, ModelConfig, create_model
+from patchcxr.models.state_dicts import misfits
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,61 @@ class TrainedModel:
                 f"{self.config.num_classes} classes; give one name a channel"
             )
 
+    @property
+    def kind(self) -> Literal["segmenter", "classifier"]:
+        """What the network gives: a class for each pixel, or for each film."""
+        return "segmenter" if self.config.architecture in SEGMENTERS else "classifier"
+
+    def require(
+        self,
+        classes: Sequence[str] | None = None,
+        kind: Literal["segmenter", "classifier"] | None = None,
+        where: str | Path = "network",
+    ) -> None:
+        """Refuse a network of another kind or of other classes than a task needs.
+
+        Parameters
+        ----------
+        classes
+            Names of the classes that the task needs, in channel order; None takes any.
+        kind
+            What the task needs; None takes either.
+        where
+            What the message calls the network: its file.
+
+        Raises
+        ------
+        CheckpointError
+            If the network does not fit the task.
+        """
+        name = self.config.architecture
+        if kind is not None and kind != self.kind:
+            fit = ", ".join(SEGMENTERS if kind == "segmenter" else CLASSIFIERS)
+            raise CheckpointError(
+                f"{where}: holds the {self.kind} {name}; expected a {kind} ({fit}); give the file of another training"
+            )
+        if classes is not None and self.classes != tuple(classes):
+            order = " in this order" if sorted(self.classes) == sorted(classes) else ""
+            raise CheckpointError(
+                f"{where}: {name} tells {', '.join(self.classes)} apart; expected {', '.join(classes)}{order}; "
+                "give the file of a network that was trained for these classes"
+            )
+
 
 def save_model(path: str | Path, trained: TrainedModel) -> None:
     """Write a trained network to one safetensors file; see :func:`load_model`.
+
+    Of the path of an encoder's checkpoint only the file's name is kept.
 
     Raises
     ------
     CheckpointError
         If ``preprocessing`` or ``training`` hold values that JSON cannot.
     """
+    checkpoint = trained.config.encoder_checkpoint
+    config = dataclasses.replace(trained.config, encoder_checkpoint=checkpoint and Path(checkpoint).name)
     description = {
-        "model": to_dict(trained.config),
+        "model": to_dict(config),
         "classes": list(trained.classes),
         "image_size": trained.image_size,
         "preprocessing": to_dict(trained.preprocessing),
@@ -86,7 +133,7 @@ def load_model(path: str | Path) -> TrainedModel:
     weights, description = load_weights(path)
     try:
         config = from_dict(ModelConfig, description["model"], where=f"{path}: model")
-        module = create_model(dataclasses.replace(config, encoder_weights=None), seed=0)
+        module = create_model(dataclasses.replace(config, encoder_weights=None, encoder_checkpoint=None), seed=0)
         trained = TrainedModel(
             module=module.eval(),
             config=config,
@@ -101,12 +148,13 @@ def load_model(path: str | Path) -> TrainedModel:
         ) from None
     except ConfigError as error:
         raise CheckpointError(f"{error}; the file is damaged or was written by another version of patchcxr") from None
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        faults = [line.strip() for line in str(error).splitlines()[1:]]
+    faults = misfits(weights, module.state_dict())
+    if faults:
+        others = fitting_networks(weights, config)
         raise CheckpointError(
             f"{path}: the weights do not fit {config.architecture} with {config.num_classes} classes "
-            f"({len(faults)} faults, the first: {faults[0]}); the file is damaged or mislabelled"
-        ) from None
+            f"({len(faults)} faults, the first: {faults[0]}); they fit {' and '.join(others) or 'no known network'}; "
+            "the file is damaged or mislabelled: write it again with save_model"
+        )
+    module.load_state_dict(weights)
     return trained

@@ -4,6 +4,9 @@
 ``failed``, its Dice and Jaccard are 0, its distances the worst that the film allows
 (:mod:`patchcxr.measure.boundary`), and it stays in every mean. Where both are empty there is nothing to measure: the
 film counts in ``both_empty`` and is in no mean.
+
+A mask that is the same file on both sides was handed on, not predicted, and is not compared: ``segment`` keeps the
+infection masks of the cohort it is given.
 """
 
 from __future__ import annotations
@@ -121,7 +124,7 @@ def compare_masks(predicted: pd.DataFrame, truth: pd.DataFrame, progress: Progre
         mine, theirs = left.loc[name].to_dict(), right.loc[name].to_dict()
         for structure in STRUCTURES:
             fields = _field(mine, structure), _field(theirs, structure)
-            if None in fields:
+            if None in fields or (fields[0] == fields[1] != EMPTY_MASK):
                 continue
             try:
                 rows.append(_compared(mine, theirs, structure))

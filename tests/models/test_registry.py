@@ -7,12 +7,12 @@ import torch
 
 from patchcxr.config import from_dict
 from patchcxr.errors import ConfigError, ModelError
-from patchcxr.models.registry import CLASSIFIERS, SEGMENTERS, ModelConfig, create_model
+from patchcxr.models.registry import CLASSIFIERS, SEGMENTERS, ModelConfig, create_model, takes_encoder
 
 
 @pytest.mark.parametrize("name", sorted(SEGMENTERS))
 def test_every_segmenter_gives_logits_of_the_size_of_the_film(name):
-    encoder = "resnet18" if name.startswith("smp_") else None
+    encoder = "resnet18" if takes_encoder(name) else None
     network = create_model(ModelConfig(architecture=name, num_classes=4, encoder=encoder), seed=0).eval()
     with torch.inference_mode():
         logits = network(torch.rand(1, 1, 32, 64))
@@ -45,7 +45,12 @@ def test_an_unknown_name_lists_all_networks():
 
 @pytest.mark.parametrize(
     ("options", "mend"),
-    [({"encoder": "resnet18"}, "remove encoder"), ({"encoder_weights": "imagenet"}, "set encoder_weights: none")],
+    [
+        ({"encoder": "resnet18"}, "remove encoder"),
+        ({"encoder_weights": "imagenet"}, "set encoder_weights: none"),
+        ({"encoder_weights": "chexnet", "encoder_checkpoint": "m.pt"}, "set encoder_weights: none"),
+        ({"encoder_frozen": True}, "remove encoder_frozen"),
+    ],
 )
 def test_options_of_other_networks_are_refused(options, mend):
     with pytest.raises(ModelError, match=mend):
@@ -53,7 +58,12 @@ def test_options_of_other_networks_are_refused(options, mend):
 
 
 @pytest.mark.parametrize(
-    "values", [{"num_classes": 0}, {"num_classes": 1, "encoder_weights": "noisy"}, {"num_classes": 1, "dropout": 1.0}]
+    "values",
+    [
+        {"num_classes": 0},
+        {"num_classes": 1, "encoder_weights": "noisy"},
+        {"num_classes": 1, "dropout": 1.0},
+    ],
 )
 def test_impossible_values_are_refused(values):
     with pytest.raises(ConfigError, match="expected"):
@@ -63,3 +73,25 @@ def test_impossible_values_are_refused(values):
 def test_none_may_be_written_as_a_word():
     made = from_dict(ModelConfig, {"architecture": "resnet18", "num_classes": 2, "encoder_weights": "none"})
     assert made.encoder_weights is None
+
+
+@pytest.mark.parametrize(
+    ("values", "mend"),
+    [
+        ({"encoder_weights": "chexnet"}, "set encoder_checkpoint"),
+        ({"encoder_checkpoint": "m.pt"}, "set encoder_weights: chexnet, or remove"),
+        ({"encoder_weights": "imagenet", "encoder_checkpoint": "m.pt"}, "set encoder_weights: chexnet, or remove"),
+    ],
+)
+def test_a_file_of_weights_and_its_kind_go_together(values, mend):
+    with pytest.raises(ConfigError, match=mend):
+        ModelConfig(architecture="smp_unet", num_classes=1, encoder="densenet121", **values)
+
+
+def test_classifiers_refuse_the_weights_of_chexnet():
+    with pytest.raises(ModelError, match="resnet18 has no chexnet weights"):
+        create_model(
+            ModelConfig(
+                architecture="resnet18", num_classes=2, encoder_weights="chexnet", encoder_checkpoint="weights.pt"
+            )
+        )

@@ -58,8 +58,35 @@ def test_weights_of_another_network_are_named(trained, tmp_path):
     description["model"]["num_classes"] = 3
     description["classes"].append("bacterial")
     save_weights(path, weights, description)
-    with pytest.raises(CheckpointError, match=r"do not fit resnet18 with 3 classes \(2 faults, the first: .*head"):
+    with pytest.raises(
+        CheckpointError, match=r"do not fit resnet18 with 3 classes \(2 faults, the first: .*head"
+    ) as caught:
         load_model(path)
+    assert "they fit resnet18 with 2 classes" in str(caught.value)
+
+
+def test_weights_that_no_network_has_are_called_so(trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, trained)
+    weights, description = load_weights(path)
+    del description["format_version"], weights["trunk.conv1.weight"]
+    save_weights(path, weights, description)
+    with pytest.raises(CheckpointError, match=r"trunk.conv1.weight is missing\); they fit no known network"):
+        load_model(path)
+
+
+def test_a_network_for_other_classes_is_refused_with_both_lists(trained):
+    trained.require(("normal", "viral"), "classifier")
+    trained.require()
+    with pytest.raises(CheckpointError, match=r"m\.st: resnet18 tells normal, viral apart; expected lung, heart; give"):
+        trained.require(("lung", "heart"), where="m.st")
+    with pytest.raises(CheckpointError, match="expected viral, normal in this order"):
+        trained.require(("viral", "normal"))
+
+
+def test_a_classifier_is_refused_where_masks_are_needed(trained):
+    with pytest.raises(CheckpointError, match=r"holds the classifier resnet18; expected a segmenter \(fc_densenet56,"):
+        trained.require(kind="segmenter")
 
 
 @pytest.mark.parametrize("missing", ["model", "classes", "image_size"])

@@ -74,7 +74,7 @@ def test_weights_that_cannot_be_downloaded_name_the_remedy(monkeypatch):
         create_model(config)
 
 
-@pytest.mark.parametrize("encoder", [None, "densnet121"])
+@pytest.mark.parametrize("encoder", [None, "densnet121", "tu-densnet121"])
 def test_an_unknown_encoder_names_some_known_ones(encoder):
     with pytest.raises(ModelError, match="densenet121"):
         create_model(ModelConfig(architecture="smp_unet", num_classes=1, encoder=encoder))

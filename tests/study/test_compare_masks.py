@@ -135,6 +135,12 @@ def test_without_lungs_the_share_is_of_the_film_and_without_infection_there_is_n
     assert summarize_infection(compare_masks(cohort("p2", heart), cohort("t2", heart)).films, rng).empty
 
 
+def test_a_mask_that_was_only_handed_on_is_no_prediction(cohort):
+    truth = cohort("t", {"a": {"heart": LEFT_HALF, "infection": RIGHT_HALF}})
+    predicted = cohort("p", {"a": {"heart": LEFT_HALF}}).assign(infection_mask=truth["infection_mask"])
+    assert list(compare_masks(predicted, truth).films["structure"]) == ["heart"]
+
+
 def test_folders_of_masks_are_matched_by_name(tmp_path):
     for study in ("film 1", "b"):
         write_mask(tmp_path / "flat" / f"{study}.png", LEFT_HALF)
