@@ -3,8 +3,9 @@
     patchcxr crossvalidate anatomy COHORT --config NAME --out runs/fc_densenet103      # and again for U-Net
     python analysis/oh2020_table_13.py "FC-DenseNet103=runs/fc_densenet103" "U-Net=runs/unet" --out runs/table_13
 
-Each run is a folder of a cross-validation, or the table ``segmentation/scores.csv`` of a study, whose unseen films are
-taken (so that a source that the networks never saw can be compared, as NLM(MC) in the paper).
+Each run is a folder of a cross-validation or of ``patchcxr evaluate``, or the table ``segmentation/scores.csv`` of a
+study, whose unseen films are taken (so that a source that the networks never saw can be compared, as NLM(MC) in the
+paper). Networks of one kind with and without preprocessing are compared alike.
 """
 
 import argparse

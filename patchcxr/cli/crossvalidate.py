@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from patchcxr.cli.options import lungs_for, open_cohort
+from patchcxr.cli.options import lungs_for, open_cohort, open_model
 from patchcxr.cli.study import load_study, logged
 from patchcxr.report.crossvalidation import curve_of_films, curve_of_pixels, fold_curves_figure, pooled_table
 from patchcxr.report.curves import confusion_figure
@@ -20,6 +19,8 @@ from patchcxr.report.style import display_name, save_figure
 from patchcxr.report.tables import column_title, format_interval, write_table
 from patchcxr.study.crossvalidation import CrossValidation, FoldConfig, cross_validate
 from patchcxr.study.evaluate.pooled import POOLED, confusion_table
+from patchcxr.study.provenance import network_fingerprint
+from patchcxr.types import ANATOMY
 
 MAIN: Final = {
     "film": ("dice", "iou"),
@@ -46,10 +47,12 @@ def crossvalidate(options: argparse.Namespace) -> int:
     lungs: Callable[[pd.DataFrame], Lungs] | None = None
     lungs_from = "masks"
     if options.anatomy is not None:
-        lungs_from = hashlib.sha256(Path(options.anatomy).read_bytes()).hexdigest()[:8]
+        lungs_from = network_fingerprint(open_model(options.anatomy, ANATOMY)[0])[:8]
         place = out / f"lungs-{lungs_from}"
         size, steps = config.infection.image_size, config.preprocessing
-        lungs = functools.partial(lungs_for, anatomy=options.anatomy, out=place, size=size, config=steps)
+        lungs = functools.partial(
+            lungs_for, anatomy=options.anatomy, out=place, size=size, config=steps, whole_lungs=True
+        )
     with logged(out):
         found = cross_validate(options.network, table, config, out, folds, lungs, lungs_from)
         write(found, out, config.report.formats)

@@ -12,7 +12,7 @@ from patchcxr.config import from_dict
 from patchcxr.data.cohort import read_cohort
 from patchcxr.errors import CohortError
 from patchcxr.inference.infection import INFECTION_CLASSES
-from patchcxr.inference.lungs import LUNG_CLASSES
+from patchcxr.inference.lungs import LUNG_CLASSES, is_lung_network
 from patchcxr.models.shipped import SHIPPED, shipped
 from patchcxr.models.trained import TrainedModel, load_model
 from patchcxr.preprocessing.intensity import PreprocessConfig
@@ -72,10 +72,18 @@ def open_model(path: str, classes: tuple[str, ...] | None = None) -> tuple[Train
     return model, from_dict(PreprocessConfig, model.preprocessing, where=f"{path}: preprocessing")
 
 
-def lungs_for(table: pd.DataFrame, anatomy: str | None, out: Path, size: int, config: PreprocessConfig) -> Lungs:
+def lungs_for(
+    table: pd.DataFrame,
+    anatomy: str | None,
+    out: Path,
+    size: int,
+    config: PreprocessConfig,
+    whole_lungs: bool = False,
+) -> Lungs:
     """Lung masks: predicted by the network ``anatomy`` if given, else the cohort's own.
 
-    ``table`` holds the films that are prepared below ``out/films`` at ``size``.
+    ``table`` holds the films that are prepared below ``out/films`` at ``size``. ``whole_lungs`` includes the part
+    behind the heart, where infection counts too, if the network tells it apart.
     """
     if anatomy is None:
         return Lungs(FilmStore(out / "films", size, config))
@@ -83,7 +91,7 @@ def lungs_for(table: pd.DataFrame, anatomy: str | None, out: Path, size: int, co
     store = FilmStore(out / "films", model.image_size, own)
     prepare_stores(table, [store])
     segment_films(model, store, list(table["study"]), out / "anatomy")
-    return Lungs(store, out / "anatomy" / "labels")
+    return Lungs(store, out / "anatomy" / "labels", whole_lungs, heart=not is_lung_network(model))
 
 
 def open_cohort(path: str) -> pd.DataFrame:

@@ -190,7 +190,11 @@ def _train(commands: Any) -> None:
     command.add_argument("network", choices=("anatomy", "infection", "global", "local"))
     command.add_argument("cohort", help="cohort table; without a split column filled in, patients are split anew")
     command.add_argument("--config", help="study configuration whose section for this network is used")
-    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network that masks the lungs (global, local)")
+    command.add_argument(
+        "--anatomy",
+        metavar="MODEL",
+        help="anatomy network that masks the lungs (global, local, infection with input: masked_lungs)",
+    )
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), help="by default what the configuration says"
     )
@@ -235,7 +239,9 @@ def _crossvalidate(commands: Any) -> None:
         "--validation", type=float, default=0.2, help="share of the other folds that chooses the epoch"
     )
     command.add_argument("--training-share", type=float, default=1.0, help="share of the training patients used")
-    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network whose lungs limit the infection")
+    command.add_argument(
+        "--anatomy", metavar="MODEL", help="anatomy network (a file, or anatomy) whose lungs limit the infection"
+    )
     command.add_argument("--seed", type=int)
     _out(command)
     _set(command, "study (dotted keys)")
@@ -263,6 +269,9 @@ def _apply(commands: Any) -> None:
         help="anatomy network; by default the cohort's lung masks where every film has them, else that of patchcxr",
     )
     command.add_argument("--colormap", default="jet", choices=("jet", "viridis", "inferno"), help="jet is the paper's")
+    command.add_argument(
+        "--drawn-from", type=float, default=0.25, metavar="P", help="probability from which maps are drawn (paper: 0)"
+    )
     _device(command)
     _set(command, "detection")
     command = _command(

@@ -16,6 +16,7 @@ from patchcxr.data.inputs import read_inputs
 from patchcxr.errors import CohortError, ModelError
 from patchcxr.inference.batches import choose_device, fitting_batch
 from patchcxr.inference.infection import DetectionConfig
+from patchcxr.inference.lungs import is_lung_network
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.io.masks import read_mask
 from patchcxr.models.trained import TrainedModel
@@ -23,7 +24,6 @@ from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.report.tables import format_interval, write_table
 from patchcxr.study.film_output import (
-    STRUCTURES,
     AnatomyOutput,
     InfectionOutput,
     is_dicom_file,
@@ -63,7 +63,7 @@ def segment(options: argparse.Namespace) -> int:
     table = _left(table, failures[1])
     network = (model.config.architecture, network_fingerprint(model))
     since = settings_since(out / "masks" / "settings.json", {"network": network, "whole_lungs": options.whole_lungs})
-    lungs = Lungs(store, out / "labels", options.whole_lungs)
+    lungs = Lungs(store, out / "labels", options.whole_lungs, heart=not is_lung_network(model))
     output = AnatomyOutput(out, store, lungs, since, not options.no_pictures)
     with progress_bar("writing masks", len(table)) as progress:
         rows, failed = of_each_film(table.to_dict("records"), output.film, "segment", options.workers, progress)
@@ -72,20 +72,18 @@ def segment(options: argparse.Namespace) -> int:
     markers = pd.DataFrame([row.pop("markers") for row in rows])
     found = pd.DataFrame(rows)
     masks = {
-        f"{name}_mask": [str(output.path(f"masks/{name}", study)) for study in table["study"]] for name in STRUCTURES
+        f"{name}_mask": [str(output.path(f"masks/{name}", study)) for study in table["study"]]
+        for name in output.structures
     }
     # A reader's mask of both lungs would stand before the two that were found.
     write_cohort(table.assign(**masks, lung_mask=pd.NA), out / "cohort.csv")
     if options.dicom_seg:
-        failures.append(_write_objects(table, output, STRUCTURES, network, options.pseudonymise))
+        failures.append(_write_objects(table, output, output.structures, network, options.pseudonymise))
     write_table(markers, out / "biomarkers", kinds=("csv",))
     write_table(found, out / "segmentation", kinds=("csv",))
-    measures = {
-        "cardiothoracic ratio": (found["cardiothoracic_ratio"], 2),
-        "right lung, % of film": (found["right_lung_percent"], 1),
-        "left lung, % of film": (found["left_lung_percent"], 1),
-        "heart, % of film": (found["heart_percent"], 1),
-    }
+    measures = {"cardiothoracic ratio": (found["cardiothoracic_ratio"], 2)} if lungs.heart else {}
+    for name in output.structures:
+        measures[f"{name.replace('_', ' ')}, % of film"] = (found[f"{name}_percent"], 1)
     return _finish("segmentation", found, failures, out, begin, [], measures)
 
 
@@ -123,11 +121,13 @@ def infection(options: argparse.Namespace) -> int:
         predict_infection(model, store, studies, out, size, prepare if readers else None, progress, lungs)
     failures = [_as_failures(skipped), prepare.failures()]
     table = _left(table, failures[1])
-    settings = {"network": network_fingerprint(model), "rule": rule, "colormap": options.colormap}
+    settings = {"network": network_fingerprint(model), "rule": rule, "colormap": [options.colormap, options.drawn_from]}
     settings["lungs"] = "cohort" if readers else network_fingerprint(anatomy)
     since = settings_since(out / "maps" / "settings.json", settings)
     maps = ArrayFolder(out / "probability")
-    output = InfectionOutput(out, store, maps, lungs, since, rule, options.colormap, not options.no_pictures)
+    output = InfectionOutput(
+        out, store, maps, lungs, since, rule, options.colormap, options.drawn_from, not options.no_pictures
+    )
     with progress_bar("drawing maps", len(table)) as progress:
         rows, failed = of_each_film(table.to_dict("records"), output.film, "infection", options.workers, progress)
     failures.append(failure_table(failed))

@@ -71,7 +71,11 @@ def train(options: argparse.Namespace) -> int:
             learn.train_anatomy(select.anatomy_rows(table, config.anatomy), store, config, out)
         elif network == "infection":
             masked = config.infection.input == "masked_lungs" and options.anatomy is not None
-            lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing) if masked else None
+            lungs = (
+                lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing, whole_lungs=True)
+                if masked
+                else None
+            )
             learn.train_infection(select.infection_rows(table, config.infection), store, config, out, lungs)
         else:
             lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from patchcxr.errors import ConfigError, ModelError
 from patchcxr.inference.forward import device_of, evaluating
@@ -158,7 +159,10 @@ def fitting_batch(model: nn.Module, side: int, size: int | str = AUTO) -> BatchS
 
 
 def bytes_of_a_film(model: nn.Module, side: int) -> int:
-    """Bytes of all tensors that the modules of a network give for one film: an upper bound of what it needs."""
+    """Bytes of all tensors that the modules of a network give for one film: an upper bound of what it needs.
+
+    Networks with a leaner way for evaluation, such as FC-DenseNet, are counted by their plain one.
+    """
     total = 0
 
     def count(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -171,8 +175,10 @@ def bytes_of_a_film(model: nn.Module, side: int) -> int:
         for leaf in leaves:
             stack.callback(leaf.register_forward_hook(count).remove)
         stack.enter_context(evaluating(model))
-        stack.enter_context(torch.inference_mode())
-        model(torch.zeros(1, 1, side, side, device=device_of(model)))
+        # With gradients on, networks take their plain way; weights without gradients keep nothing for them.
+        stack.enter_context(torch.enable_grad())
+        weights = {name: weight.detach() for name, weight in model.named_parameters()}
+        functional_call(model, weights, torch.zeros(1, 1, side, side, device=device_of(model)))
     return total
 
 

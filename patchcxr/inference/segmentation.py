@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -115,7 +116,8 @@ def segment_partition(model: nn.Module, images: AnyArray, batch_size: int | Batc
 
     The indices of ``ANATOMY`` are those of :func:`segment_anatomy`; heart that
     is lung with ``whole_lungs=True`` is ``left_lung_behind_heart`` or
-    ``right_lung_behind_heart``. A network of ``ANATOMY`` finds neither.
+    ``right_lung_behind_heart``, cleaned by :func:`keep_one_heart`. A network
+    of ``ANATOMY`` finds neither.
 
     Parameters
     ----------
@@ -139,8 +141,31 @@ def segment_partition(model: nn.Module, images: AnyArray, batch_size: int | Batc
             heart = labels == ANATOMY.index("heart")
             for side, behind in BEHIND_HEART.items():
                 labels[heart & (whole == ANATOMY.index(side))] = PARTITION.index(behind)
+            for film in labels:
+                keep_one_heart(film)
         maps.append(labels)
     return np.concatenate(maps) if maps else np.zeros(np.shape(images), dtype=np.uint8)
+
+
+def keep_one_heart(labels: npt.NDArray[np.uint8]) -> None:
+    """Leave a film its largest region of heart; what is called lung behind the heart elsewhere is lung. In place.
+
+    Opacities at the border of a lung look like a heart in front of it; they do
+    not touch the heart.
+
+    Parameters
+    ----------
+    labels
+        Indices into ``PARTITION``, (H, W).
+    """
+    heart = np.isin(labels, [PARTITION.index(name) for name in ("heart", *BEHIND_HEART.values())])
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(heart.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return
+    stray = heart & (regions != 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+    for side, behind in BEHIND_HEART.items():
+        labels[stray & (labels == PARTITION.index(behind))] = ANATOMY.index(side)
+    labels[stray & (labels == ANATOMY.index("heart"))] = ANATOMY.index("background")
 
 
 def merge_partition(probabilities: npt.NDArray[np.float32], whole_lungs: bool = False) -> npt.NDArray[np.float32]:

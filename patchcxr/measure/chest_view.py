@@ -58,6 +58,14 @@ class Frame(NamedTuple):
         return film[top:bottom, left:right]
 
 
+LEAST_CHEST: Final = 0.5
+"""Below this ``frontal_score`` a film may show no frontal chest, and is not judged further."""
+
+INVERTED: Final = 0.05
+TURNED: Final = 0.05
+"""From these differences of fits on, a film is a negative, or turned."""
+
+
 @dataclass(frozen=True)
 class ChestView:
     """How a film fits the templates; every score is 0 for a constant film.

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from patchcxr.measure._checks import as_map, as_mask, check_same_shape
-from patchcxr.measure.chest_view import find_frame, view_chest
+from patchcxr.measure.chest_view import INVERTED, LEAST_CHEST, TURNED, find_frame, view_chest
 from patchcxr.measure.zones import bounding_box
 from patchcxr.types import BoolArray, FloatArray
 
@@ -63,11 +63,6 @@ of 5 % or more, which are then seen here."""
 WRONG_SIDE: Final = 0.02
 """How far the heart's centre may lie on the patient's right of the middle between the lungs' centres, as a share of the
 film's width: it never lies there in JSRT."""
-
-LEAST_CHEST: Final = 0.5
-INVERTED: Final = 0.05
-TURNED: Final = 0.05
-"""Fit and differences of fits (:class:`patchcxr.measure.chest_view.ChestView`), as the audit of cohorts has them."""
 
 _TEXTS: Final = {
     "no_lungs": "no lungs",
@@ -212,7 +207,8 @@ def lung_flags(
 def film_flags(film: FloatArray) -> dict[str, bool]:
     """Flags of a film by its pixels alone: ``film_inverted`` and ``film_turned``.
 
-    What fits no frontal chest (below :data:`LEAST_CHEST`), a constant film or a lateral view among them, is not judged.
+    What fits no frontal chest (below :data:`patchcxr.measure.chest_view.LEAST_CHEST`), a constant film or a lateral
+    view among them, is not judged.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import cv2
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from patchcxr.errors import ConfigError, EmptyLungError, ImageError, MaskError
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.types import BoolArray, FloatArray
+
+SEPARATE_SHARE: Final = 0.2
+"""A part of a mask of both lungs counts as one of the two lungs from this share of the mask on."""
 
 
 def fill_holes(mask: BoolArray) -> BoolArray:
@@ -162,6 +166,38 @@ def split_lungs(mask: BoolArray) -> tuple[BoolArray, BoolArray]:
     cut = (share >= 0.2) & (share <= 0.8) & touching
     right_lung = mask & np.where(cut[label], np.arange(mask.shape[1]) < divide, share[label] > 0.5)
     return right_lung, mask & ~right_lung
+
+
+def separate_lungs(mask: BoolArray) -> tuple[BoolArray, BoolArray] | None:
+    """Split a joint lung mask into the patient's (right, left) lung where that is certain, else None.
+
+    It is where the mask falls into two parts of at least :data:`SEPARATE_SHARE`
+    of it side by side. Smaller parts go with the nearer of the two, by their
+    centre's column. :func:`split_lungs` gives an answer for every mask, also by
+    cutting, which would teach a network a line that is not there.
+
+    Returns
+    -------
+    right_lung, left_lung : bool, shape (H, W), or None
+
+    Examples
+    --------
+    >>> separate_lungs(np.array([[True, True, False, False, True, True]]))[0].astype(int).tolist()
+    [[1, 1, 0, 0, 0, 0]]
+    >>> separate_lungs(np.ones((1, 6), dtype=bool)) is None
+    True
+    """
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(_checked(mask).view(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if count < 3 or np.sort(areas)[-2] < SEPARATE_SHARE * areas.sum():
+        return None
+    two = np.argsort(areas)[-2:] + 1
+    first, second = sorted(two, key=lambda label: centres[label, 0])
+    if centres[second, 0] - centres[first, 0] < mask.shape[1] / 10:
+        return None
+    middle = (centres[first, 0] + centres[second, 0]) / 2
+    is_right = centres[:, 0] < middle
+    return mask & is_right[labels], mask & ~is_right[labels]
 
 
 def mask_image(image: FloatArray, lung_mask: BoolArray) -> FloatArray:

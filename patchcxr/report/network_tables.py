@@ -208,20 +208,23 @@ def _against(tests: pd.DataFrame, name: str, reference: str | None) -> str:
 
 
 def overlap_films(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a film and structure, from the films of a cross-validation or the segmentation scores of a study.
+    """One row a film and structure, from a cross-validation, from ``patchcxr evaluate`` or from a study's scores.
 
     Raises
     ------
     ConfigError
-        If it is neither.
+        If it is none of them.
     """
     if {"study", "structure", "iou"} <= set(table.columns):
         return table
+    if {"study", "structure", "jaccard"} <= set(table.columns):
+        return table[table["structure"].isin(["lung", "heart"])].rename(columns={"jaccard": "iou"})
     names = [column for column in ("lung_jaccard", "heart_jaccard") if column in table]
     if not names:
         raise ConfigError(
             f"the table has the columns {', '.join(map(str, table.columns))}; expected films.csv of a cross-validation "
-            "(study, structure, iou), or segmentation/scores.csv of a study (study, lung_jaccard, heart_jaccard)"
+            "(study, structure, iou) or of evaluate (study, structure, jaccard), or segmentation/scores.csv of a study "
+            "(study, lung_jaccard, heart_jaccard)"
         )
     kept = table[table["role"].isin(["test", "cross"])] if "role" in table else table
     long = kept.melt(["study", "patient", "source"], names, "structure", "iou")

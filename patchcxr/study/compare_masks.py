@@ -163,7 +163,8 @@ def _field(row: dict[str, Any], structure: str) -> str | None:
 
 def _compared(mine: dict[str, Any], theirs: dict[str, Any], structure: str) -> dict[str, Any]:
     first, second = _field(mine, structure), _field(theirs, structure)
-    shape = next((read_mask(one).shape for one in (second, first) if one and one != EMPTY_MASK), (1, 1))
+    fields = (second, first, _field(theirs, "lung"), _field(mine, "lung"))
+    shape = next((read_mask(one).shape for one in fields if one and one != EMPTY_MASK), (1, 1))
     truth = read_mask(str(second), (shape[0], shape[1]))
     predicted = read_mask(str(first), (shape[0], shape[1]))
     spacing = [pd.to_numeric(theirs.get(f"{axis}_spacing_mm"), errors="coerce") for axis in ("row", "column")]

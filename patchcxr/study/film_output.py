@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from patchcxr.errors import ImageError, PatchCXRError
+from patchcxr.errors import ConfigError, ImageError, PatchCXRError
 from patchcxr.inference.infection import (
     DetectionConfig,
     detect,
@@ -37,9 +37,6 @@ from patchcxr.types import AnyArray, BoolArray, FloatArray
 STRUCTURES: Final = ("right_lung", "left_lung", "heart")
 LONGEST_SIDE: Final = 1024
 """Pictures are at most this many pixels high and wide."""
-
-DRAWN_FROM: Final = 0.05
-"""Probability from which an infection map is drawn, as in the report: a sigmoid is never exactly zero."""
 
 Record = dict[str, Any]
 _drawing = threading.Lock()
@@ -113,6 +110,11 @@ class AnatomyOutput:
     since: int
     pictures: bool = True
 
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """What the network marks: the heart is left out where it knows the lungs alone."""
+        return STRUCTURES if self.lungs.heart else STRUCTURES[:2]
+
     def path(self, folder: str, study: str) -> Path:
         """Absolute path of a file of a study."""
         return picture_path(self.out / folder, study)
@@ -120,10 +122,10 @@ class AnatomyOutput:
     def film(self, row: Record) -> Record:
         """Write the files of a film; return its row, with its biomarkers under ``markers``."""
         study, image = str(row["study"]), str(row["image"])
-        small = {name: self.lungs.structure(study, name) for name in STRUCTURES}
+        small = {name: self.lungs.structure(study, name) for name in self.structures}
         shape = self.store.source_shape(study)
         made = max(self.since, (changed(self.lungs.labels.path(study)) or 0) if self.lungs.labels else 0)
-        masks, picture = {name: self.path(f"masks/{name}", study) for name in STRUCTURES}, self.path("overlays", study)
+        masks, picture = {name: self.path(f"masks/{name}", study) for name in small}, self.path("overlays", study)
         if not all(_is_newer(path, made) for path in masks.values()):
             for name, path in masks.items():
                 write_mask(path, enlarge_mask(small[name], shape))
@@ -138,7 +140,6 @@ class AnatomyOutput:
         if markers.empty:
             raise ImageError(failed["error"].iloc[0])
         values = markers.iloc[0].to_dict()
-        flags = lung_flags(small["right_lung"], small["left_lung"], small["heart"], as_film(self.store.film(study)))
         return {
             "study": study,
             "patient": row["patient"],
@@ -148,7 +149,7 @@ class AnatomyOutput:
             "right_lung_cm2": values["right_lung_area_mm2"] / 100,
             "left_lung_cm2": values["left_lung_area_mm2"] / 100,
             "cardiothoracic_ratio": values["cardiothoracic_ratio"],
-            "flags": flags.text,
+            "flags": values["flags"],
             "markers": values,
         }
 
@@ -171,6 +172,8 @@ class InfectionOutput:
         When a pixel and a film count as infected.
     colormap
         See :func:`patchcxr.explain.infection_map.infection_map`.
+    drawn_from
+        Probability from which the map is drawn; 0 is the paper's rule, but a sigmoid is never exactly 0.
     pictures
         Whether maps are drawn.
     """
@@ -182,7 +185,12 @@ class InfectionOutput:
     since: int
     rule: DetectionConfig
     colormap: str
+    drawn_from: float = 0.25
     pictures: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drawn_from < 1:
+            raise ConfigError(f"drawn_from is {self.drawn_from}; expected a probability from 0 up to, not including, 1")
 
     def path(self, folder: str, study: str) -> Path:
         """Absolute path of a file of a study."""
@@ -204,7 +212,7 @@ class InfectionOutput:
             shown = picture_film(image)
             values = resize_image(probability, (shown.shape[0], shown.shape[1]))
             with _drawing:
-                drawn = infection_picture(shown, values, DRAWN_FROM, self.colormap, self.rule.threshold)
+                drawn = infection_picture(shown, values, self.drawn_from, self.colormap, self.rule.threshold)
             write_picture(picture, drawn)
         flags = lung_flags(right, left, None, as_film(self.store.film(study)))
         return {

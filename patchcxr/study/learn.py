@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from patchcxr.config import to_dict
 from patchcxr.data.labels import SCHEMES
+from patchcxr.errors import PatchCXRError
 from patchcxr.inference.infection import INFECTION_CLASSES
 from patchcxr.inference.lungs import LUNG_CLASSES
 from patchcxr.models.registry import ModelConfig, create_model
@@ -23,7 +24,7 @@ from patchcxr.models.trained import TrainedModel, save_model
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.config import ClassifierConfig, StudyConfig
-from patchcxr.study.predict import Lungs, lung_view
+from patchcxr.study.predict import KnownLungs, Lungs, lung_view
 from patchcxr.study.select import split_rows
 from patchcxr.training.datasets import GlobalDataset, PatchDataset, SegmentationDataset
 from patchcxr.training.fit import BEST, LAST, fit
@@ -132,8 +133,8 @@ def train_infection(
     """Train the segmentation of the infection on infected films and controls (Degerli 2021; Tahir 2021).
 
     With ``input: masked_lungs`` a film is masked by the reader's lungs, or by
-    those of ``lungs`` where the reader drew none; films with neither are left
-    out.
+    those of ``lungs`` where the reader drew none. Films without either, and
+    those in which ``lungs`` has no lung, are left out.
 
     Raises
     ------
@@ -142,18 +143,13 @@ def train_infection(
     """
     stage = config.infection
     channels = stage.model.num_classes
-    masked = stage.input == "masked_lungs"
-    if masked and lungs is None:
-        known = np.array([store.has(study, "lung") for study in rows["study"]], dtype=bool)
-        if not known.all():
-            log.info("infection: %d of %d films have no lung mask and are left out", (~known).sum(), len(known))
-        rows = rows[known]
+    masked, known = stage.input == "masked_lungs", KnownLungs(store, lungs)
+    if masked:
+        usable = np.array([_has_lungs(known, study) for study in rows["study"]], dtype=bool)
+        if not usable.all():
+            log.info("infection: %d of %d films have no lungs and are left out", (~usable).sum(), len(usable))
+        rows = rows[usable]
     parts = [split_rows(rows, split, "infection", stage.positive) for split in ("train", "validation")]
-
-    def lung_of(study: str) -> BoolArray:
-        if lungs is None or store.has(study, "lung"):
-            return store.mask(study, "lung")
-        return lungs.lung(study, store.size)
 
     def data(part: pd.DataFrame, training: bool) -> SegmentationDataset:
         studies, infected = list(part["study"]), part["infected"].to_numpy(dtype=bool)
@@ -163,7 +159,7 @@ def train_infection(
             study = studies[index]
             film: AnyArray = store.film(study)
             if masked:
-                film = film * lung_of(study)
+                film = film * known.structure(study, "lung", store.size)
             return film, as_target(store.mask(study, "infection") if infected[index] else nothing, channels)
 
         augment, sampler = (stage.train.augment, stage.train.sampler) if training else (None, "uniform")
@@ -182,6 +178,16 @@ def train_infection(
         input=stage.input,
         loss=stage.loss,
     )
+
+
+def _has_lungs(lungs: KnownLungs, study: str) -> bool:
+    """Whether a film can be masked: a reader drew its lungs, or some were found."""
+    if lungs.store.has(study, "lung"):
+        return True
+    try:
+        return bool(lungs.structure(study, "lung").any())
+    except PatchCXRError:
+        return False
 
 
 def train_global(

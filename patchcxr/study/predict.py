@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from patchcxr.errors import EmptyLungError, PatchCXRError
+from patchcxr.errors import EmptyLungError, MaskError, PatchCXRError
 from patchcxr.explain.gradcam import grad_cam
 from patchcxr.explain.probabilistic import probabilistic_grad_cam
 from patchcxr.inference.batches import BatchSize, as_batch_size
@@ -104,12 +104,16 @@ class Lungs:
     whole
         Count the part of the lungs behind the heart as lung, where the label
         maps tell it apart; readers' masks stay as they are.
+    heart
+        Whether there can be a heart; a network of the lungs alone finds none,
+        which says nothing of the film.
     """
 
-    def __init__(self, store: FilmStore, labels: Path | None = None, whole: bool = False) -> None:
+    def __init__(self, store: FilmStore, labels: Path | None = None, whole: bool = False, heart: bool = True) -> None:
         self.store = store
         self.labels = None if labels is None else ArrayFolder(labels)
         self.whole = whole
+        self.heart = heart
 
     def structure(self, study: str, name: str, size: int | None = None) -> BoolArray:
         """Mask of one structure: ``heart``, ``left_lung``, ``right_lung`` or ``lung`` (both)."""
@@ -134,6 +138,31 @@ class Lungs:
                 "leave it out, or give a mask by hand"
             )
         return mask
+
+
+class KnownLungs(Lungs):
+    """Lungs as the reader drew them, or else those of ``other``."""
+
+    def __init__(self, store: FilmStore, other: Lungs | None = None) -> None:
+        super().__init__(store)
+        self.other = other
+
+    def structure(self, study: str, name: str, size: int | None = None) -> BoolArray:
+        """Mask of one structure.
+
+        Raises
+        ------
+        MaskError
+            If the reader drew none and there is no other.
+        """
+        if self.store.has(study, name):
+            return super().structure(study, name, size)
+        if self.other is None:
+            raise MaskError(
+                f"study {study!r} has no mask {name!r}, and the infection is looked for within the lungs; fill in "
+                "lung_mask, or give an anatomy network"
+            )
+        return self.other.structure(study, name, size)
 
 
 def predict_infection(
@@ -173,9 +202,10 @@ def predict_infection(
 
 
 def round_down(probability: FloatArray) -> FloatArray:
-    """Probabilities as float16, on the side of a half on which they were, so that no rule of detection tells another.
+    """Probabilities as float16, on the side of a half on which they were, so that no rule with that threshold changes.
 
-    They are never rounded up, but for those that would become a half from above.
+    They are never rounded up, but for those that would become a half from above. With another threshold a pixel
+    within 0.0005 above it may count as below.
 
     >>> round_down(np.array([0.4999, 0.5, 0.50001], dtype=np.float32)).tolist()
     [0.499755859375, 0.5, 0.50048828125]

@@ -78,12 +78,18 @@ class Study:
     def lungs(self) -> Lungs:
         """The lung masks that the classification uses."""
         if self.config.classification.lungs == "predicted":
-            return Lungs(self.store(self.config.anatomy.image_size), self.out / "lungs" / "labels")
+            return self.predicted_anatomy()
         return Lungs(self.store(self.config.classification.vote.image_size))
 
-    def predicted_anatomy(self) -> Lungs:
-        """The predicted masks of heart and lungs."""
-        return Lungs(self.store(self.config.anatomy.image_size), self.out / "lungs" / "labels")
+    def predicted_anatomy(self, whole_lungs: bool = False) -> Lungs:
+        """The predicted masks of heart and lungs; with the part behind the heart where the network tells it apart."""
+        config = self.config.anatomy
+        labels = self.out / "lungs" / "labels"
+        return Lungs(self.store(config.image_size), labels, whole_lungs, heart=config.target == "anatomy")
+
+    def infection_lungs(self) -> Lungs:
+        """The predicted lungs in which infection counts: whole ones, because it counts behind the heart too."""
+        return self.predicted_anatomy(whole_lungs=True)
 
     def model(self, step: str) -> TrainedModel:
         """The network that a training step has written."""
@@ -110,8 +116,8 @@ class Study:
         run("films", self._films, [config.preprocessing, self._sizes()], ["cohort"])
         run("anatomy", self._anatomy, [config.anatomy, config.seed], ["films"])
         run("lungs", self._lungs, [config.anatomy.minimum_share], ["films", "anatomy"])
-        run("infection", self._infection, [config.infection, config.seed], ["films"])
         lungs = ["lungs"] if config.infection.input == "masked_lungs" else []
+        run("infection", self._infection, [config.infection, config.seed], ["films", *lungs])
         run("infection_test", self._infection_test, [], ["films", "infection", *lungs])
         masked = ["films", "lungs"] if config.classification.lungs == "predicted" else ["films"]
         seen = config.classification
@@ -167,12 +173,13 @@ class Study:
     def _infection(self, folder: Path) -> None:
         config = self.config.infection
         rows = select.infection_rows(self.table, config)
-        learn.train_infection(rows, self.store(config.image_size), self.config, folder)
+        lungs = self.infection_lungs() if config.input == "masked_lungs" else None
+        learn.train_infection(rows, self.store(config.image_size), self.config, folder, lungs)
 
     def _infection_test(self, folder: Path) -> pd.DataFrame:
         studies = list(self.classified("test")["study"])
         store = self.store(self.config.infection.image_size)
-        lungs = self.predicted_anatomy() if self.config.infection.input == "masked_lungs" else None
+        lungs = self.infection_lungs() if self.config.infection.input == "masked_lungs" else None
         return predict_infection(self.model("infection"), store, studies, folder, lungs=lungs)
 
     def _global(self, folder: Path) -> None:

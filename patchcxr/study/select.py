@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 from patchcxr.errors import SplitError
+from patchcxr.io.masks import EMPTY_MASK
 from patchcxr.study.config import AnatomyConfig, InfectionConfig
 
 ANATOMY_MASKS = ("right_lung_mask", "left_lung_mask", "heart_mask")
@@ -27,6 +28,8 @@ def with_anatomy(table: pd.DataFrame, whole_lungs: Collection[str] = ()) -> pd.D
     keep = pd.Series(True, index=table.index)
     for column in ANATOMY_MASKS:
         keep &= given(table[column])
+    if not whole_lungs:
+        return table[keep]
     lungs = given(table["lung_mask"]) | (given(table["right_lung_mask"]) & given(table["left_lung_mask"]))
     return table[keep | (lungs & table["source"].isin(list(whole_lungs)))]
 
@@ -41,13 +44,13 @@ def infection_targets(table: pd.DataFrame, positive: Collection[str]) -> pd.Data
 
     Positive classes need an infection mask; every other class is a control
     with an empty target (Degerli 2021, control groups). Without ``positive``
-    every film with an infection mask counts by its mask, whatever its class,
-    and films labelled normal are the controls.
+    every film with an infection mask counts by its mask, whatever its class:
+    controls are films whose mask is ``(empty)`` and those labelled normal.
     """
     if not positive:
         masked = given(table["infection_mask"])
         rows = table[masked | (table["label"] == "normal")]
-        return rows.assign(infected=masked)
+        return rows.assign(infected=masked & (table["infection_mask"].astype("string").str.strip() != EMPTY_MASK))
     rows = classified(table)
     infected = rows["class_name"].isin(list(positive))
     rows = rows.assign(infected=infected)

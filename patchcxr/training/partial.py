@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from patchcxr.errors import MaskError
+from patchcxr.preprocessing.lungfields import separate_lungs
 from patchcxr.types import PARTITION, BoolArray
 
 
@@ -34,9 +34,6 @@ HEART: Final = bits(["heart", "left_lung_behind_heart", "right_lung_behind_heart
 FIELD: Final = {side: bits([f"{side}_lung"]) for side in ("left", "right")}
 WHOLE: Final = {side: bits([f"{side}_lung", f"{side}_lung_behind_heart"]) for side in ("left", "right")}
 
-SEPARATE_SHARE: Final = 0.2
-"""A part of a mask of both lungs counts as one of the two lungs from this share of the mask on."""
-
 
 def possible_classes(masks: Mapping[str, BoolArray], whole_lungs: bool = False) -> npt.NDArray[np.uint8]:
     """Set of possible classes of every pixel, from the masks of a film that are known.
@@ -46,8 +43,8 @@ def possible_classes(masks: Mapping[str, BoolArray], whole_lungs: bool = False) 
     masks
         Some of ``right_lung``, ``left_lung``, ``heart`` and ``lung`` (both),
         bool (H, W). A mask that is not given rules out nothing. ``lung`` is
-        used where ``whole_lungs`` is set, and is split into sides where it
-        falls into two parts (:func:`sides`).
+        used where ``whole_lungs`` is set, and is split into sides where it falls
+        into two parts (:func:`patchcxr.preprocessing.lungfields.separate_lungs`).
     whole_lungs
         Whether the lungs include the part behind the heart.
 
@@ -70,7 +67,7 @@ def possible_classes(masks: Mapping[str, BoolArray], whole_lungs: bool = False) 
         _apply(sets, given["heart"], HEART)
     lungs = WHOLE if whole_lungs else FIELD
     if whole_lungs and "lung" in given:
-        parts = sides(given["lung"])
+        parts = separate_lungs(given["lung"])
         _apply(sets, given["lung"], lungs["left"] | lungs["right"])
         if parts is not None:
             right, left = parts
@@ -82,25 +79,6 @@ def possible_classes(masks: Mapping[str, BoolArray], whole_lungs: bool = False) 
                 _apply(sets, given[f"{side}_lung"], lungs[side])
     sets[sets == 0] = EVERYTHING
     return sets
-
-
-def sides(lung: BoolArray) -> tuple[BoolArray, BoolArray] | None:
-    """Right and left lung of a mask of both, or None where it does not fall into two large parts side by side.
-
-    The patient's right lung is the part further to the left of the image.
-    Smaller parts go with the nearer of the two, by their centre's column.
-    """
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(lung.astype(np.uint8), connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    if count < 3 or np.sort(areas)[-2] < SEPARATE_SHARE * areas.sum():
-        return None
-    two = np.argsort(areas)[-2:] + 1
-    first, second = sorted(two, key=lambda label: centres[label, 0])
-    if centres[second, 0] - centres[first, 0] < lung.shape[1] / 10:
-        return None
-    middle = (centres[first, 0] + centres[second, 0]) / 2
-    is_right = centres[:, 0] < middle
-    return lung & is_right[labels], lung & ~is_right[labels]
 
 
 def _apply(sets: npt.NDArray[np.uint8], mask: BoolArray, inside: int) -> None:

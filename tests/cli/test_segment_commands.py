@@ -154,6 +154,21 @@ def test_a_network_of_four_classes_serves_but_has_no_whole_lungs(tmp_path, netwo
     assert "--whole-lungs needs a network that tells left_lung_behind_heart" in capsys.readouterr().err
 
 
+def test_a_network_of_the_lungs_alone_gives_no_heart_and_no_flag_for_it(tmp_path, networks, run, capsys):
+    film = np.where(chest() == LEFT_BEHIND, HEART, chest()).astype(np.uint8)
+    save(tmp_path / "film.png", film)
+    networks["anatomy"] = trained(Bright(0.3), ("lung",))
+    assert run("segment", "film.png") == 0
+    out = tmp_path / "segmentation"
+    assert_mask(mask(out, "right_lung", "film"), film == RIGHT)
+    assert_mask(mask(out, "left_lung", "film"), film == LEFT)
+    assert not (out / "masks" / "heart").exists()
+    assert pd.isna(pd.read_csv(out / "cohort.csv")["heart_mask"][0])
+    assert table(out / "segmentation.csv").loc["film", "flags"] == ""
+    assert len(pd.read_csv(out / "failures.csv")) == 0
+    assert "heart" not in capsys.readouterr().out
+
+
 def test_names_with_spaces_unicode_and_twice_in_different_folders_are_kept_apart(tmp_path, networks, run):
     one, two = chest(), chest()[:, ::-1]
     save(tmp_path / "films" / "a" / "film 1.png", one)
@@ -375,7 +390,9 @@ def test_predictions_are_evaluated_against_true_masks(tmp_path, networks, run, c
     half = chest() == RIGHT
     half[:, :36] = False  # the first half of a lung of 48 columns from 24 on: 12 of 48
     write_mask(tmp_path / "half.png", half)
-    truth.loc[0, "right_lung_mask"] = "half.png"
+    # A file that stands on both sides was handed on and is not compared, so the truth of b is a copy.
+    shutil.copy(truth.loc[1, "right_lung_mask"], tmp_path / "same.png")
+    truth["right_lung_mask"] = ["half.png", "same.png"]
     truth.to_csv(tmp_path / "truth.csv", index=False)
     capsys.readouterr()
     assert run("evaluate", "segmentation/cohort.csv", "truth.csv", "--out", "e") == 0

@@ -19,6 +19,7 @@ from patchcxr.inference.batches import (
     read_ahead,
 )
 from patchcxr.inference.segmentation import predict_probabilities
+from patchcxr.models.fcdensenet import FCDenseNet
 
 
 class Small(nn.Module):
@@ -103,6 +104,13 @@ def test_bytes_of_a_film_add_up_what_every_layer_gives():
     assert bytes_of_a_film(network, 8) == 4 * (3 * 64 + 3 * 64 + 3 * 16)
     assert not network[0]._forward_hooks
     assert network.training
+
+
+def test_the_bytes_of_fc_densenet_bound_the_buffers_of_its_evaluation():
+    network = FCDenseNet(num_classes=2, variant=56).eval()
+    buffers = [4 * (64 // 2**level) ** 2 * one.joined.out_channels for level, one in enumerate(network.levels)]
+    assert bytes_of_a_film(network, 64) > sum(buffers)
+    assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
 
 
 @pytest.mark.parametrize(("free", "size"), [(10**15, 8), (8 * 4 * 64 * 3, 3), (1, 1)])

@@ -9,6 +9,7 @@ from patchcxr.errors import ConfigError, MaskError, ModelError
 from patchcxr.inference.segmentation import (
     anatomy_masks,
     clean_labels,
+    keep_one_heart,
     merge_partition,
     predict_probabilities,
     segment_anatomy,
@@ -229,3 +230,18 @@ def test_whole_lungs_overlap_the_heart_and_unknown_structures_are_named(chest):
     np.testing.assert_array_equal(structure_mask(chest, "lung", True), left | structure_mask(chest, "right_lung"))
     with pytest.raises(MaskError, match="'liver'; expected heart"):
         structure_mask(chest, "liver")
+
+
+def test_what_does_not_touch_the_heart_does_not_lie_behind_it() -> None:
+    labels = np.array(
+        [
+            [HEART, HEART, LEFT_BEHIND, LEFT, LEFT, LEFT_BEHIND],
+            [HEART, HEART, HEART, LEFT, LEFT, LEFT],
+            [0, 0, 0, 0, HEART, 0],
+        ],
+        dtype=np.uint8,
+    )
+    kept = labels[:, :4].copy()
+    keep_one_heart(labels)
+    assert (labels[:, :4] == kept).all()
+    assert labels[:, 4:].tolist() == [[LEFT, LEFT], [LEFT, LEFT], [0, 0]]

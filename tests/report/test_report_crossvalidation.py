@@ -178,6 +178,8 @@ def test_scores_of_a_study_are_read_for_unseen_films_only():
         ["c", "lung", 0.7],
         ["b", "heart", 0.7],
     ]
+    compared = pd.DataFrame({"study": "a", "structure": ["lung", "left_lung", "heart"], "jaccard": [0.9, 0.8, 0.7]})
+    assert overlap_films(compared)[["structure", "iou"]].to_numpy().tolist() == [["lung", 0.9], ["heart", 0.7]]
     with pytest.raises(ConfigError, match="expected films"):
         overlap_films(pd.DataFrame({"a": [1]}))
 

@@ -135,6 +135,14 @@ def test_without_lungs_the_share_is_of_the_film_and_without_infection_there_is_n
     assert summarize_infection(compare_masks(cohort("p2", heart), cohort("t2", heart)).films, rng).empty
 
 
+def test_two_empty_infections_are_compared_within_lungs_of_any_size(cohort):
+    masks = cohort("t", {"a": {"lung": LEFT_HALF}}).assign(infection_mask="(empty)")
+    films = compare_masks(masks.assign(lung_mask=cohort("p", {"a": {"lung": LEFT_HALF}})["lung_mask"]), masks)
+    assert not len(films.failures)
+    row = films.films.set_index("structure").loc["infection"]
+    assert (row["predicted_percent"], row["true_percent"], row["tn"]) == (0, 0, LEFT_HALF.size)
+
+
 def test_a_mask_that_was_only_handed_on_is_no_prediction(cohort):
     truth = cohort("t", {"a": {"heart": LEFT_HALF, "infection": RIGHT_HALF}})
     predicted = cohort("p", {"a": {"heart": LEFT_HALF}}).assign(infection_mask=truth["infection_mask"])

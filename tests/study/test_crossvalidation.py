@@ -20,8 +20,7 @@ from patchcxr.preprocessing.geometry import resize_mask
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study import learn
 from patchcxr.study.crossvalidation import FoldConfig, cross_validate, usable_rows, with_folds
-from patchcxr.study.evaluate.fold import KnownLungs
-from patchcxr.study.predict import Lungs
+from patchcxr.study.predict import KnownLungs, Lungs
 
 FOLDS = FoldConfig(n_folds=3)
 CHANGES = ["infection.model={architecture: compact_unet, num_classes: 1, encoder: null}", "infection.image_size=32"]

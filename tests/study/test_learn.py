@@ -137,7 +137,7 @@ def test_the_cascaded_scheme_trains_on_masked_films_and_leaves_out_films_without
     rows = select.infection_rows(table, config.infection)
     with caplog.at_level("INFO"):
         learn.train_infection(rows, store, config, tmp_path)
-    assert "1 of 12 films have no lung mask and are left out" in caplog.text
+    assert "1 of 12 films have no lungs and are left out" in caplog.text
     used = [*(seen["train"][i] for i in range(len(seen["train"]))), *(seen["validation"][i] for i in range(3))]
     assert len(used) == 11
     first = rows.loc[rows["split"] == "train", "study"].iloc[0]
@@ -154,9 +154,9 @@ def test_predicted_lungs_stand_in_where_the_reader_drew_none(films, seen, tmp_pa
     rows = select.infection_rows(table, config.infection)
 
     class Predicted(Lungs):
-        def lung(self, study, size=None):
-            assert study == table["study"][11]
-            return np.tri(size, dtype=bool)
+        def structure(self, study, name, size=None):
+            assert (study, name) == (table["study"][11], "lung")
+            return np.tri(size or SIZE, dtype=bool)
 
     learn.train_infection(rows, store, config, tmp_path, Predicted(store))
     last = table["study"][11]
@@ -165,6 +165,27 @@ def test_predicted_lungs_stand_in_where_the_reader_drew_none(films, seen, tmp_pa
     film, _ = data[part.index[part["study"] == last][0]]
     assert len(seen["train"]) + len(seen["validation"]) == 12
     np.testing.assert_allclose(film[0], np.tri(SIZE) * store.film(last) / 255, atol=1e-6)
+
+
+def test_films_in_which_no_lung_was_found_are_left_out_and_do_not_end_the_training(films, seen, tmp_path):
+    table, store = films
+    config = study(infection=infection(1, input="masked_lungs"))
+    rows = select.infection_rows(table, config.infection)
+
+    class Nothing(Lungs):
+        def structure(self, study, name, size=None):
+            return np.zeros((SIZE, SIZE), dtype=bool)
+
+    learn.train_infection(rows, store, config, tmp_path, Nothing(store))
+    assert len(seen["train"]) + len(seen["validation"]) == 11
+
+
+def test_a_film_that_a_reader_found_clear_is_a_control(films):
+    table, _ = films
+    known = table.assign(infection_mask=["a.png", "(empty)", *[None] * 10], label=["viral"] * 11 + ["normal"])
+    rows = select.infection_targets(known, ())
+    assert rows["study"].tolist() == table["study"].iloc[[0, 1, 11]].tolist()
+    assert rows["infected"].tolist() == [True, False, False]
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +14,9 @@ from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.boundary import boundary_scores
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.report.overlap import segmentation_table
-from patchcxr.study.evaluate.anatomy import measure_films, score_films, summarize_scores
+from patchcxr.study.evaluate.anatomy import measure_films, score_films, segmentation, summarize_scores
 from patchcxr.study.predict import Lungs
-from patchcxr.types import ANATOMY
+from patchcxr.types import ANATOMY, PARTITION
 
 SIZE = 64
 DIAGONAL = np.hypot(SIZE - 1, SIZE - 1)
@@ -59,7 +61,7 @@ def test_a_missed_lung_stays_in_the_mean_and_is_counted(films):
     assert list(scores["right_lung_failed"]) == [False, False, True, False, False]
     summary = summarize_scores(scores.assign(role="test"), ["role"]).set_index("measure")
     hd95, dice = summary.loc["right_lung_hd95"], summary.loc["right_lung_dice"]
-    assert (hd95["n"], hd95["failed"], hd95["undefined"]) == (5, 1, 0)
+    assert (hd95["n"], hd95["failed"], hd95["both_empty"]) == (5, 1, 0)
     assert hd95["max"] == pytest.approx(DIAGONAL)
     assert hd95["mean"] == pytest.approx((4 * hd95["mean_found"] + DIAGONAL) / 5)
     assert dice["min"] == 0
@@ -67,12 +69,12 @@ def test_a_missed_lung_stays_in_the_mean_and_is_counted(films):
     assert summary.loc["heart_hd95", "failed"] == 0
 
 
-def test_two_empty_masks_are_counted_as_undefined(films):
+def test_two_empty_masks_are_counted_as_both_empty(films):
     table, store, predicted = films
     scores = score_films(table.iloc[:3], predicted, Lungs(store)).assign(role="test")
     scores.loc[0, ["heart_jaccard", "heart_hd95"]] = np.nan
     summary = summarize_scores(scores, ["role"]).set_index("measure")
-    assert (summary.loc["heart_hd95", "n"], summary.loc["heart_hd95", "undefined"]) == (2, 1)
+    assert (summary.loc["heart_hd95", "n"], summary.loc["heart_hd95", "both_empty"]) == (2, 1)
     scores["heart_failed"] = pd.NA
     assert "heart_hd95" not in set(summarize_scores(scores, ["role"])["measure"])
 
@@ -87,7 +89,7 @@ def test_millimetres_are_there_where_the_cohort_knows_the_spacing(films):
     assert scores["lung_assd_mm"].notna().tolist() == [True] * 3 + [False] * 2
     summary = summarize_scores(scores.assign(role="test"), ["role"]).set_index("measure")
     assert (summary.loc["lung_hd95_mm", "n"], summary.loc["lung_hd95_mm", "failed"]) == (3, 1)
-    assert summary.loc["lung_hd95_mm", "undefined"] == 0
+    assert summary.loc["lung_hd95_mm", "both_empty"] == 0
 
 
 def test_the_shown_table_has_a_row_a_structure_and_says_how_many_failed(films):
@@ -107,3 +109,40 @@ def test_biomarkers_name_what_is_odd_about_the_masks(films):
     markers, failures = measure_films(table, store, predicted)
     assert markers["flags"].tolist() == ["", "", "no lungs", "", ""]
     assert set(failures["study"]) == {table["study"][2]}
+
+
+def test_a_network_of_the_lungs_alone_is_not_blamed_for_the_heart(films):
+    table, store, predicted = films
+    lungs = Lungs(store, predicted.labels.root, heart=False)
+    markers, failures = measure_films(table, store, lungs)
+    assert markers["flags"].tolist() == ["", "", "no lungs", "", ""]
+    assert not failures["error"].str.contains("heart mask").any()
+    scores = score_films(table, lungs, Lungs(store))
+    assert "lung_dice" in scores
+    assert not any(column.startswith("heart_") for column in scores)
+
+
+def test_sources_with_whole_lungs_are_compared_with_whole_lungs(films, tmp_path):
+    """The part behind the heart is the lowest rows of the left lung: it counts for the one source only."""
+    table, store, _ = films
+    table = table.iloc[:2].assign(source=["whole", "field"], split="test", heart_mask=None)
+    labels = ArrayFolder(tmp_path / "labels")
+    for study in table["study"]:
+        found = np.zeros((SIZE, SIZE), np.uint8)
+        for name in ("left_lung", "right_lung"):
+            found[store.mask(study, name)] = ANATOMY.index(name)
+        found[SIZE // 2 :][found[SIZE // 2 :] == ANATOMY.index("left_lung")] = PARTITION.index("left_lung_behind_heart")
+        labels.save(study, found)
+    study = SimpleNamespace(
+        config=SimpleNamespace(
+            anatomy=SimpleNamespace(image_size=SIZE, whole_lungs=("whole",), target="anatomy", sources=("whole",))
+        ),
+        table=table,
+        store=lambda size: store,
+        predicted_anatomy=lambda whole=False: Lungs(store, labels.root, whole),
+    )
+    segmentation(study, tmp_path)
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index("source")
+    assert scores.loc["whole", "lung_dice"] == scores.loc["whole", "left_lung_dice"] == 1
+    assert scores.loc["field", "left_lung_dice"] < 0.9
+    assert scores["role"].to_dict() == {"field": "cross", "whole": "test"}

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from patchcxr.errors import MaskError, TrainingError
+from patchcxr.preprocessing.lungfields import separate_lungs
 from patchcxr.training.losses import PartialCrossEntropy
-from patchcxr.training.partial import EVERYTHING, bits, possible_classes, sides
+from patchcxr.training.partial import EVERYTHING, bits, possible_classes
 from patchcxr.types import PARTITION
 
 
@@ -44,7 +45,7 @@ def test_lungs_that_include_the_heart_side_leave_open_what_lies_in_front() -> No
 
 def test_lungs_grown_together_have_no_side() -> None:
     lung = np.ones((4, 20), dtype=bool)
-    assert sides(lung) is None
+    assert separate_lungs(lung) is None
     sets = possible_classes({"lung": lung}, whole_lungs=True)
     assert names(sets[0, 0]) == set(PARTITION) - {"background", "heart"}
 
@@ -76,7 +77,7 @@ def test_small_parts_go_with_the_nearer_lung() -> None:
     lung[:, 2:12] = True
     lung[:, 28:38] = True
     lung[0, 14] = True
-    right, left = sides(lung) or pytest.fail("two lungs")
+    right, left = separate_lungs(lung) or pytest.fail("two lungs")
     assert right[0, 14]
     assert not left[0, 14]
     assert (right | left == lung).all()

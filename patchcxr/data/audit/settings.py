@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 from patchcxr.config import config
 from patchcxr.errors import ConfigError
+from patchcxr.measure.chest_view import INVERTED, LEAST_CHEST, TURNED
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
@@ -55,11 +56,11 @@ class AppearanceConfig:
     under_exposed_share: float = 0.25
     border_share: float = 0.2
     text_share: float = 0.005
-    chest_score: float = 0.5
+    chest_score: float = LEAST_CHEST
     lateral_score: float = 0.1
     sure_lateral_score: float = 0.2
-    inverted_score: float = 0.05
-    rotation_score: float = 0.05
+    inverted_score: float = INVERTED
+    rotation_score: float = TURNED
     mirrored_films: int = 20
 
     def __post_init__(self) -> None:

@@ -39,10 +39,16 @@ def segmentation(study: Study, folder: Path) -> pd.DataFrame:
 
     Writes ``scores`` (a row a film: :func:`score_films`) and ``summary``
     (:func:`summarize_scores`). ``role`` tells films that the network was
-    trained on from unseen ones; ``cross`` is a source it never saw.
+    trained on from unseen ones; ``cross`` is a source it never saw. Films of
+    the sources ``anatomy.whole_lungs`` are compared with whole lungs, as their
+    readers drew them.
     """
-    truth, predicted = Lungs(study.store(study.config.anatomy.image_size)), study.predicted_anatomy()
-    scores = score_films(study.table, predicted, truth)
+    truth, config = Lungs(study.store(study.config.anatomy.image_size)), study.config.anatomy
+    parts = [
+        score_films(films, study.predicted_anatomy(bool(whole)), truth)
+        for whole, films in study.table.groupby(study.table["source"].isin(config.whole_lungs))
+    ]
+    scores = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     if scores.empty:
         raise SplitError("no film of the cohort has a lung or heart mask; add masks, or leave this table out")
     trained = trained_sources(study)
@@ -61,6 +67,7 @@ def score_films(table: pd.DataFrame, predicted: Lungs, truth: Lungs) -> pd.DataF
     film and with ``_mm`` in millimetres where the spacing is known, and
     ``_failed``, whether the structure was missed or invented. Empty where a
     film has no true mask of the structure; NaN where both masks have no pixel.
+    A network of the lungs alone is not judged by the heart.
     """
     rows = []
     for record in table.to_dict("records"):
@@ -68,7 +75,7 @@ def score_films(table: pd.DataFrame, predicted: Lungs, truth: Lungs) -> pd.DataF
         scores: dict[str, float | bool] = {}
         have = truth.store.mask_names(name)
         for part in STRUCTURES:
-            if part in have:
+            if part in have and (part != "heart" or predicted.heart):
                 spacing = _spacing(truth.store, name, [record.get(column) for column in SPACING_COLUMNS])
                 pair = predicted.structure(name, part), truth.structure(name, part)
                 found = {"jaccard": jaccard(*pair), "dice": dice(*pair), **boundary_row(*pair, spacing)}
@@ -86,7 +93,7 @@ def summarize_scores(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     other not. Failures count in ``mean``, ``std``, ``median``, ``min`` and
     ``max`` with 0 for Jaccard, Dice and surface Dice and with the diagonal of
     the film for distances (:mod:`patchcxr.measure.boundary`); ``mean_found``
-    leaves them out. ``undefined`` films, where both masks are empty, are in
+    leaves them out. Films of which both masks are empty (``both_empty``) are in
     none of these.
     """
     rows = []
@@ -99,15 +106,15 @@ def summarize_scores(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
             failed = judged[f"{structure}_failed"].astype(bool)
             for name in names:
                 values = judged[name]
-                # A film without a spacing has pixels but no millimetres, which makes it no undefined film.
-                undefined = int(values.isna().sum()) if not name.endswith("_mm") else 0
+                # A film without a spacing has pixels but no millimetres, which does not make its masks empty.
+                both_empty = int(values.isna().sum()) if not name.endswith("_mm") else 0
                 rows.append(
                     {
                         **dict(zip(by, group, strict=True)),
                         "measure": name,
                         "n": int(values.notna().sum()),
                         "failed": int((failed & values.notna()).sum()),
-                        "undefined": undefined,
+                        "both_empty": both_empty,
                         "mean": values.mean(),
                         "std": values.std(),
                         "median": values.median(),
@@ -117,7 +124,7 @@ def summarize_scores(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
                     }
                 )
     summary = pd.DataFrame(rows)
-    return summary[summary["n"] + summary["undefined"] > 0].reset_index(drop=True)
+    return summary[summary["n"] + summary["both_empty"] > 0].reset_index(drop=True)
 
 
 def trained_sources(study: Study) -> set[str]:
@@ -135,9 +142,10 @@ def measure_films(
     (:func:`patchcxr.measure.biomarkers.biomarkers`) and ``under_segmented``,
     whether the lungs are deformed by a quarter or more (O14; empty without
     ``templates``), and ``flags``, what is odd about the masks or the film, in
-    words (:mod:`patchcxr.measure.lung_flags`). A missing organ gives NaN and is listed in the second
-    table. The infected shares are those of the cohort's own infection masks;
-    millimetres come from the columns ``row_spacing_mm`` and
+    words (:mod:`patchcxr.measure.lung_flags`). A missing organ gives NaN and is
+    listed in the second table, but for the heart that a network of the lungs
+    alone cannot find. The infected shares are those of the cohort's own
+    infection masks; millimetres come from the columns ``row_spacing_mm`` and
     ``column_spacing_mm``, else from the film's file.
     """
     rows, failures = [], []
@@ -150,7 +158,7 @@ def measure_films(
                 anatomy.structure(name, part, films.size) for part in ("right_lung", "left_lung", "heart")
             )
             film = as_film(films.film(name))
-            flags = lung_flags(right, left, heart, film).text
+            flags = lung_flags(right, left, heart if anatomy.heart else None, film).text
             values = marker.biomarkers(
                 film,
                 right,
@@ -163,7 +171,10 @@ def measure_films(
         except PatchCXRError as error:
             failures.append((name, "biomarkers", str(error)))
             continue
-        failures += [(name, "biomarkers", reason) for reason in marker.missing_organs(right, left, heart).values()]
+        missing = marker.missing_organs(right, left, heart)
+        failures += [
+            (name, "biomarkers", reason) for organ, reason in missing.items() if organ != "heart" or anatomy.heart
+        ]
         deformed = values["lung_deformation"]
         flag = pd.NA if np.isnan(deformed) else deformed >= UNDER_SEGMENTED
         rows.append({**{column: record[column] for column in keep}, **values, "under_segmented": flag, "flags": flags})
@@ -262,7 +273,7 @@ def biomarkers(study: Study, folder: Path) -> pd.DataFrame:
         write_table(under_segmentation(markers), folder / "under_segmentation")
     compare_markers(markers, config, folder)
     errors = marker_errors(study, markers, films)
-    if len(errors):
+    if len(errors) and errors["measured"].notna().any():
         write_table(errors, folder / "errors")
     return failures
 

@@ -13,6 +13,7 @@ from patchcxr.errors import SplitError
 from patchcxr.inference.infection import detect, infection_mask, infection_score
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.classification import average_precision, binary_scores
+from patchcxr.measure.counted import counted_auroc
 from patchcxr.measure.overlap import dice, jaccard, pixel_confusion
 from patchcxr.measure.severity import severity
 from patchcxr.preprocessing.geometry import resize_mask
@@ -28,7 +29,7 @@ from patchcxr.stats.intervals import (
 )
 from patchcxr.study.evaluate.classification import predictions
 from patchcxr.study.predict import Lungs, failure_table
-from patchcxr.types import AnyArray, BoolArray, FloatArray
+from patchcxr.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from patchcxr.study.run import Study
@@ -43,7 +44,7 @@ class InfectionMaps:
         self.config = study.config.infection
         self.maps = ArrayFolder(study.out / "infection_test" / "probability")
         self.store = study.store(self.config.image_size)
-        self.anatomy: Lungs = study.predicted_anatomy()
+        self.anatomy: Lungs = study.infection_lungs()
         self.size = self.config.image_size
 
     def __contains__(self, study: str) -> bool:
@@ -216,17 +217,8 @@ def pixel_scores(study: Study, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
             }
         films.append(row_out)
     tp, fp, fn, tn = (int(n) for n in counts)
-    pooled = {"films": len(films), **binary_scores(tp, fp, fn, tn), "auroc": _auroc_of_counts(histogram)}
+    pooled = {"films": len(films), **binary_scores(tp, fp, fn, tn), "auroc": float(counted_auroc(histogram))}
     return pd.DataFrame([pooled]), pd.DataFrame(films)
-
-
-def _auroc_of_counts(histogram: AnyArray) -> float:
-    """AUROC from how often each value occurs among negatives (row 0) and positives (row 1); ties count half."""
-    negative, positive = histogram.astype(float)
-    if not negative.sum() or not positive.sum():
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    return float((positive * (below + negative / 2)).sum() / (negative.sum() * positive.sum()))
 
 
 def detectors(study: Study, folder: Path) -> pd.DataFrame:

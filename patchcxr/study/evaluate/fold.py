@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from patchcxr.errors import MaskError, PatchCXRError, TrainingError
+from patchcxr.errors import PatchCXRError, TrainingError
 from patchcxr.inference.foreground import foreground_probability
 from patchcxr.inference.infection import detect, infection_mask, infection_score, within_lungs
 from patchcxr.inference.lungs import is_lung_network
@@ -17,10 +17,11 @@ from patchcxr.inference.segmentation import merge_partition, predict_probabiliti
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.counted import BINS, count_scores
 from patchcxr.measure.overlap import dice, jaccard, pixel_confusion
+from patchcxr.measure.severity import infected_share
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.config import AnatomyConfig, InfectionConfig
-from patchcxr.study.predict import Lungs, failure_table, predict_infection, segment_films
+from patchcxr.study.predict import KnownLungs, Lungs, failure_table, predict_infection, segment_films
 from patchcxr.study.reading import as_film, batches
 from patchcxr.types import ANATOMY, BoolArray, FloatArray
 
@@ -49,31 +50,6 @@ def needs_lungs(config: InfectionConfig) -> bool:
     return config.within_lungs or config.detection.rule == "tahir" or config.input == "masked_lungs"
 
 
-class KnownLungs(Lungs):
-    """Lungs as the reader drew them, or else those of ``other``."""
-
-    def __init__(self, store: FilmStore, other: Lungs | None = None) -> None:
-        super().__init__(store)
-        self.other = other
-
-    def structure(self, study: str, name: str, size: int | None = None) -> BoolArray:
-        """Mask of one structure.
-
-        Raises
-        ------
-        MaskError
-            If the reader drew none and there is no other.
-        """
-        if self.store.has(study, name):
-            return super().structure(study, name, size)
-        if self.other is None:
-            raise MaskError(
-                f"study {study!r} has no mask {name!r}, and the infection is looked for within the lungs; fill in "
-                "lung_mask, or give an anatomy network"
-            )
-        return self.other.structure(study, name, size)
-
-
 def infection_films(
     model: TrainedModel,
     rows: pd.DataFrame,
@@ -83,7 +59,10 @@ def infection_films(
     folder: Path,
     failures: Failures,
 ) -> Iterator[Measured]:
-    """Infection of every film, with what the rule of ``config.detection`` says of it.
+    """Infection of every film, with what the rule of ``config.detection`` says of it, and its share of the lungs.
+
+    The shares (``true_percent``, ``predicted_percent``) are of the lungs that are looked into, else of the reader's;
+    NaN where there are none.
 
     A film that lacks the lungs that it needs is added to ``failures``.
     """
@@ -105,12 +84,16 @@ def infection_films(
         if inside is not None:
             probability = within_lungs(probability, inside)  # Tahir 2021, section 3.2
         truth = store.mask(study, "infection") if row["infected"] else np.zeros(probability.shape, dtype=bool)
+        found = infection_mask(probability, inside, rule)
+        drawn = store.mask(study, "lung") if lung is None and store.has(study, "lung") else lung
         said = {
             "truth": bool(row["infected"]),
             "score": infection_score(probability, lung, rule),
             "positive": detect(probability, lung, rule),
+            "true_percent": float("nan") if drawn is None else infected_share(truth, drawn),
+            "predicted_percent": float("nan") if drawn is None else infected_share(found, drawn),
         }
-        yield Measured(row, "infection", truth, infection_mask(probability, inside, rule), probability, said)
+        yield Measured(row, "infection", truth, found, probability, said)
 
 
 def anatomy_films(

@@ -46,13 +46,19 @@ def show_segmentation(show: Presenter) -> None:
     places = np.unique(np.linspace(0, len(judged) - 1, min(8, len(judged))).round().astype(int))
     chosen = judged.iloc[places]
     large = study.store(study.config.classification.vote.image_size)
-    predicted, truth = study.predicted_anatomy(), Lungs(large)
+    predicted, truth = [study.predicted_anatomy(whole) for whole in (False, True)], Lungs(large)
     size = large.size
     parts = ("heart", "left_lung", "right_lung")
     show.figure(
         segmentation_examples(
             [as_film(large.film(name)) for name in chosen["study"]],
-            [{part: predicted.structure(name, part, size) for part in parts} for name in chosen["study"]],
+            [
+                {
+                    part: predicted[source in study.config.anatomy.whole_lungs].structure(name, part, size)
+                    for part in parts
+                }
+                for name, source in zip(chosen["study"], chosen["source"], strict=True)
+            ],
             [
                 {part: truth.structure(name, part) for part in parts if large.has(name, part)}
                 for name in chosen["study"]
