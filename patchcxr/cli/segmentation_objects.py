@@ -10,7 +10,6 @@ import pandas as pd
 from patchcxr.errors import PatchCXRError
 from patchcxr.io.arrays import safe_name
 from patchcxr.io.dicom_seg import Algorithm, write_dicom_seg
-from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.study.steps import FAILURE_COLUMNS
 from patchcxr.types import AnyArray
 
@@ -31,7 +30,7 @@ def save_masks_as_dicom(
         Cohort; the columns ``study``, ``patient`` and ``image`` are used.
     masks_of
         Gives the masks of a study at the film's own size, see
-        :func:`patchcxr.io.dicom_seg.write_dicom_seg` and :func:`at_film_size`.
+        :func:`patchcxr.io.dicom_seg.write_dicom_seg`.
         One film's masks are in memory at a time.
     folder
         Where the objects are written, one ``.dcm`` a study.
@@ -60,15 +59,3 @@ def save_masks_as_dicom(
         if progress is not None:
             progress(done, len(table))
     return pd.DataFrame(failures, columns=list(FAILURE_COLUMNS))
-
-
-def at_film_size(masks: Mapping[str, AnyArray], shape: tuple[int, int]) -> dict[str, AnyArray]:
-    """Bring masks of a network's size to that of the film: bool by the nearest pixel, probabilities smoothly.
-
-    ``shape`` is (rows, columns), such as
-    :meth:`patchcxr.preprocessing.store.FilmStore.source_shape` gives it.
-    """
-    return {
-        name: resize_mask(mask, shape) if mask.dtype == bool else resize_image(mask, shape)
-        for name, mask in masks.items()
-    }

@@ -75,13 +75,14 @@ def predict_probabilities(
             progress(start, len(images))
 
 
-def segment_anatomy(
-    model: nn.Module,
-    images: AnyArray,
-    batch_size: int | BatchSize = 8,
-    whole_lungs: bool = False,
-) -> npt.NDArray[np.uint8]:
-    """Most probable structure of every pixel (Oh 2020, section II.A).
+def segment_partition(model: nn.Module, images: AnyArray, batch_size: int | BatchSize = 8) -> npt.NDArray[np.uint8]:
+    """Most probable structure of every pixel (Oh 2020, section II.A), with both conventions of lungs in one label map.
+
+    Left lung, right lung and all that is heart are those of JSRT's convention,
+    lungs that end at the heart; heart that is lung where lungs are drawn whole
+    is ``left_lung_behind_heart`` or ``right_lung_behind_heart``
+    (:func:`structure_mask` reads either). A network of ``ANATOMY`` finds
+    neither; the map of one of ``PARTITION`` is cleaned by :func:`keep_one_heart`.
 
     Parameters
     ----------
@@ -92,37 +93,6 @@ def segment_anatomy(
         Prepared films (N, H, W), floating point in [0, 1] or uint8.
     batch_size
         Films a forward pass.
-    whole_lungs
-        Count the part of the lungs behind the heart as lung, which only a
-        network of ``PARTITION`` can; else it is heart, as in JSRT.
-
-    Returns
-    -------
-    uint8 (N, H, W), indices into ``ANATOMY``
-
-    Raises
-    ------
-    ModelError
-        If the network has other classes.
-    """
-    maps = []
-    for probabilities in predict_probabilities(model, images, batch_size):
-        maps.append(merge_partition(probabilities, whole_lungs).argmax(axis=1).astype(np.uint8))
-    return np.concatenate(maps) if maps else np.zeros(np.shape(images), dtype=np.uint8)
-
-
-def segment_partition(model: nn.Module, images: AnyArray, batch_size: int | BatchSize = 8) -> npt.NDArray[np.uint8]:
-    """Both conventions of drawing lungs in one label map a film.
-
-    The indices of ``ANATOMY`` are those of :func:`segment_anatomy`; heart that
-    is lung with ``whole_lungs=True`` is ``left_lung_behind_heart`` or
-    ``right_lung_behind_heart``, cleaned by :func:`keep_one_heart`. A network
-    of ``ANATOMY`` finds neither.
-
-    Parameters
-    ----------
-    model, images, batch_size
-        As for :func:`segment_anatomy`.
 
     Returns
     -------
@@ -227,7 +197,7 @@ def anatomy_masks(
     if label_map.ndim != 2 or (label_map.size and not 0 <= label_map.min() <= label_map.max() < len(ANATOMY)):
         raise MaskError(
             f"got a label map of shape {label_map.shape} with values {np.unique(label_map)[:10].tolist()}; expected "
-            f"(H, W) with 0 to {len(ANATOMY) - 1}; take one map of segment_anatomy"
+            f"(H, W) with 0 to {len(ANATOMY) - 1}; take one map of segment_partition"
         )
     labelled = {name: label_map == ANATOMY.index(name) for name in ("right_lung", "left_lung", "heart")}
     masks = {name: _cleaned(mask, minimum_share) for name, mask in labelled.items()}

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from patchcxr.cli.segmentation_objects import at_film_size, save_masks_as_dicom
+from patchcxr.cli.segmentation_objects import save_masks_as_dicom
 from patchcxr.errors import MaskError
 from patchcxr.io.dicom_seg import Algorithm, read_dicom_seg
 
@@ -80,10 +80,3 @@ def test_a_study_whose_masks_cannot_be_had_is_a_failure_of_its_own(cohort, tmp_p
 
     failures = save_masks_as_dicom(cohort.iloc[[0, 3]], sometimes, tmp_path / "seg")
     assert failures.to_numpy().tolist() == [["a", "dicom_seg", "no mask of a"]]
-
-
-def test_masks_go_to_the_films_size_by_the_nearest_pixel_and_probabilities_smoothly():
-    masks = {"heart": np.array([[True, False]]), "infection": np.array([[0.0, 1.0]], dtype=np.float16)}
-    found = at_film_size(masks, (2, 4))
-    assert found["heart"].tolist() == [[True, True, False, False]] * 2
-    np.testing.assert_allclose(found["infection"], [[0, 0.25, 0.75, 1]] * 2)

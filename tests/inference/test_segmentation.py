@@ -12,7 +12,6 @@ from patchcxr.inference.segmentation import (
     keep_one_heart,
     merge_partition,
     predict_probabilities,
-    segment_anatomy,
     segment_partition,
     structure_mask,
 )
@@ -67,15 +66,15 @@ def test_a_network_that_is_no_segmenter_is_named():
     with pytest.raises(ModelError, match="Pooled gives logits"):
         next(predict_probabilities(Pooled(), np.zeros((1, 4, 4))))
     with pytest.raises(ModelError, match="has 2 classes; expected 4"):
-        segment_anatomy(Levels(2), np.zeros((1, 4, 4)))
+        segment_partition(Levels(2), np.zeros((1, 4, 4)))
 
 
 def test_label_maps_hold_the_most_probable_structure():
     films = np.array([[[0.0, 0.3], [0.7, 1.0]]])
-    labels = segment_anatomy(Levels(), films)
+    labels = segment_partition(Levels(), films)
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels, [[[0, 1], [2, 3]]])
-    assert segment_anatomy(Levels(), np.zeros((0, 4, 4))).shape == (0, 4, 4)
+    assert segment_partition(Levels(), np.zeros((0, 4, 4))).shape == (0, 4, 4)
 
 
 @pytest.fixture
@@ -191,19 +190,13 @@ class Fixed(nn.Module):
 def test_one_label_map_holds_both_conventions(rng):
     """Heart of the one convention and lung of the other is the part behind the heart."""
     raw = rng.dirichlet(np.full(6, 0.5), size=(1, 20, 20)).transpose(0, 3, 1, 2).astype(np.float32)
-    film, network = np.zeros((1, 20, 20), np.float32), Fixed(raw)
-    (labels,) = segment_partition(network, film)
-    (beside,), (whole,) = segment_anatomy(network, film), segment_anatomy(network, film, whole_lungs=True)
+    (labels,) = segment_partition(Fixed(raw), np.zeros((1, 20, 20), np.float32))
+    (beside,), (whole,) = (merge_partition(raw, whole_lungs).argmax(axis=1) for whole_lungs in (False, True))
     assert {LEFT_BEHIND, RIGHT_BEHIND} <= set(np.unique(labels))
     np.testing.assert_array_equal(structure_mask(labels, "heart"), beside == HEART)
     np.testing.assert_array_equal(structure_mask(labels, "left_lung"), beside == LEFT)
     np.testing.assert_array_equal(labels == LEFT_BEHIND, (beside == HEART) & (whole == LEFT))
     np.testing.assert_array_equal(labels == RIGHT_BEHIND, (beside == HEART) & (whole == RIGHT))
-
-
-def test_a_network_of_four_classes_finds_no_part_behind_the_heart():
-    films = np.array([[[0.0, 0.3], [0.7, 1.0]]])
-    np.testing.assert_array_equal(segment_partition(Levels(), films), segment_anatomy(Levels(), films))
 
 
 def test_cleaning_a_partition_keeps_clean_parts_and_removes_specks_of_them(chest):
