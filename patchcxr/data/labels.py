@@ -103,6 +103,7 @@ SCHEMES: Final[dict[str, LabelScheme]] = {
         ("normal", "abnormal"),
         **dict.fromkeys([label for label in CANONICAL_LABELS if label != "normal"], "abnormal"),
     ),
+    "normal_viral": _scheme("normal_viral", ("normal", "viral"), covid19="viral"),
     "binary": _scheme(
         "binary",
         ("other", "covid19"),
@@ -117,6 +118,8 @@ fungal, other, and pneumonia of unstated cause.
 ``three_class``, or ``covid_net``: Oh 2020, Table IV, comparison with
 COVID-Net; pneumonia of any cause (tuberculosis, nodule and other are left
 out).
+``normal_viral``: viral pneumonia with COVID-19 against normal, the two classes that several public sources have, for
+tests across sources; the rest is left out.
 ``normal_abnormal``: any disease against none, as from the lung mask alone (Oh
 2020, section V-F).
 ``binary``: COVID-19 against everything else.

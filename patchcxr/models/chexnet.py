@@ -7,17 +7,15 @@ torchxrayvision (grey input from -1024 to 1024).
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from patchcxr.errors import CheckpointError
 from patchcxr.models.inputs import GREY_IMAGENET, Standardize
-from patchcxr.models.state_dicts import misfits
+from patchcxr.models.state_dicts import misfits, read_state_dict
 
 _OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
 _PREFIXES = ("module.", "model.", "densenet121.")
@@ -58,7 +56,7 @@ def read_chexnet(path: str | Path, expected: dict[str, Tensor]) -> CheXNet:
         If the file is missing, is not readable without running code, or does
         not fit DenseNet-121; the message lists what does not fit.
     """
-    weights = {_modern(name): value for name, value in _state_dict(path).items() if isinstance(value, Tensor)}
+    weights = {_modern(name): value for name, value in read_state_dict(path).items()}
     weights = {name: value for name, value in weights.items() if name.startswith("features.")}
     first = weights.get("features.conv0.weight")
     colour = first is not None and first.ndim == 4 and first.shape[1] == 3
@@ -74,31 +72,6 @@ def read_chexnet(path: str | Path, expected: dict[str, Tensor]) -> CheXNet:
         )
     # torchxrayvision.datasets.normalize: (2 x - 1) · 1024
     return CheXNet(weights, Standardize(*GREY_IMAGENET) if colour else Standardize((0.5,), (1 / 2048,)))
-
-
-def _state_dict(path: str | Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path}: no such file; set encoder_checkpoint to the file of CheXNet's weights"
-        ) from None
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path}: holds a whole pickled model, which could run code when opened, or is no file of PyTorch; "
-            "where you trust it, save its weights alone, "
-            "torch.save(torch.load(FILE, weights_only=False).state_dict(), NEW_FILE), and give the new file"
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path}: not readable as a file of PyTorch ({error}); copy it again") from None
-    if isinstance(content, dict):
-        content = content.get("state_dict", content)
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"{path}: got a {type(content).__name__}; expected weights by name, as torch.save(model.state_dict(), …) "
-            "writes them"
-        )
-    return content
 
 
 def _modern(name: str) -> str:

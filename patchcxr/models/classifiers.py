@@ -1,21 +1,15 @@
-"""Classifiers that end in a mean over the last maps and one linear layer.
+"""Classifiers: a trunk of torchvision or timm, a mean over its last maps, and one linear layer or two.
 
-That ending makes Grad-CAM a weighted sum of the last maps by the rows of the
+With one layer the ending makes Grad-CAM a weighted sum of the last maps by the rows of the
 linear layer (Oh 2020, eq. 3 and 4), without a backward pass.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
-from patchcxr.errors import ModelError
+from patchcxr.models.backbones import Backbone, backbone
 from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize, StandardizeBatch, check_input
-
-if TYPE_CHECKING:
-    from torchvision.models import ResNet
 
 
 class PooledLinearClassifier(nn.Module):
@@ -64,48 +58,76 @@ class PooledLinearClassifier(nn.Module):
         return self.head(self.features(x).mean((2, 3)))
 
 
-def load_resnet(name: str, weights: str | None) -> ResNet:
-    """Torchvision's ResNet; downloads ``weights`` where they are not cached."""
-    import torchvision.models
+class DenseHeadClassifier(nn.Module):
+    """Convolutional trunk, mean over height and width, a dense layer with ReLU and dropout, linear layer (Hertel 2022).
 
-    return torchvision.models.get_model(name, weights=weights)
-
-
-def resnet_classifier(
-    name: str, num_classes: int, encoder_weights: str | None = None, standardization: str = "fixed"
-) -> PooledLinearClassifier:
-    """Classifier on a ResNet of torchvision; the last maps are the output of layer4.
-
-    The ReLU of layer4 works on a copy, so that hooks on its convolutions see
-    what the convolutions gave.
+    Grad-CAM of it needs the gradient, at the output of ``trunk``.
 
     Parameters
     ----------
-    name
-        Such as ``resnet18``.
+    found
+        Trunk of the classifier.
     num_classes
         Channels of the logits.
-    encoder_weights
-        ``"imagenet"`` (torchvision's ``IMAGENET1K_V1``), or None for a random start.
+    hidden
+        Units of the dense layer.
+    dropout
+        Share of them dropped in training.
     standardization
-        ``fixed`` or ``batch``; see :class:`PooledLinearClassifier`.
+        ``fixed`` or ``batch``.
+    """
+
+    def __init__(
+        self, found: Backbone, num_classes: int, hidden: int, dropout: float = 0.1, standardization: str = "fixed"
+    ) -> None:
+        super().__init__()
+        self.standardize = Standardize(found.mean, found.std) if standardization == "fixed" else StandardizeBatch()
+        self.trunk = found.trunk
+        self.dense = nn.Linear(found.channels, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden, num_classes)
+        self.feature_stride = found.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, num_classes) of films (B, 1, H, W) in [0, 1]."""
+        check_input(x, 1, minimum=self.feature_stride)
+        maps = self.trunk(self.standardize(x))
+        return self.head(self.dropout(self.dense(maps.mean((2, 3))).relu()))
+
+
+def classifier(
+    library: str,
+    name: str,
+    num_classes: int,
+    weights: str | None = None,
+    checkpoint: str | None = None,
+    standardization: str = "fixed",
+    hidden: int | None = None,
+    dropout: float = 0.1,
+) -> nn.Module:
+    """Classifier on a trunk of torchvision or timm.
+
+    Parameters
+    ----------
+    library, name, weights, checkpoint
+        See :func:`patchcxr.models.backbones.backbone`.
+    num_classes
+        Channels of the logits.
+    standardization
+        ``fixed``, by the values of the library's weights, or ``batch``.
+    hidden, dropout
+        Units of a dense layer before the last one, and the share of them dropped in training; None for no such layer,
+        which keeps Grad-CAM a weighted sum of the last maps.
 
     Raises
     ------
-    ModelError
-        If the weights cannot be downloaded.
+    ModelError, CheckpointError
+        As :func:`patchcxr.models.backbones.backbone`.
     """
-    try:
-        network = load_resnet(name, "IMAGENET1K_V1" if encoder_weights == "imagenet" else None)
-    except (OSError, RuntimeError) as error:
-        raise ModelError(
-            f"the {encoder_weights} weights of {name} cannot be downloaded ({type(error).__name__}); "
-            "connect to the network once, or set encoder_weights: none"
-        ) from error
-    parts = OrderedDict(network.named_children())
-    del parts["avgpool"], parts["fc"]
-    for block in parts["layer4"].children():
-        block.relu = nn.ReLU(inplace=False)
-    return PooledLinearClassifier(
-        nn.Sequential(parts), network.fc.in_features, num_classes, standardization=standardization
-    )
+    found = backbone(library, name, weights, checkpoint)
+    if hidden is not None:
+        return DenseHeadClassifier(found, num_classes, hidden, dropout, standardization)
+    network = PooledLinearClassifier(found.trunk, found.channels, num_classes, found.stride, standardization)
+    if standardization == "fixed":
+        network.standardize = Standardize(found.mean, found.std)
+    return network

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from patchcxr.models.backbones import LIBRARIES
 from patchcxr.models.registry import CLASSIFIERS, SEGMENTERS, ModelConfig, create_model, takes_encoder
 from patchcxr.models.state_dicts import misfits
 
-_HEADS = ("head.weight", "segmentation_head.0.weight")
+_HEADS = ("head.weight", "network.segmentation_head.0.weight")
 
 
 def fitting_networks(weights: Mapping[str, Tensor], described: ModelConfig) -> list[str]:
@@ -25,16 +26,22 @@ def fitting_networks(weights: Mapping[str, Tensor], described: ModelConfig) -> l
     >>> fitting_networks(weights, ModelConfig(architecture="unet", num_classes=4))
     ['fc_densenet56 with 4 classes']
     """
-    counts = {len(value) for name, value in weights.items() if name.endswith(_HEADS)}
+    counts = {len(value) for name, value in weights.items() if name in _HEADS}
     fitting = []
     for architecture in SEGMENTERS | CLASSIFIERS:
-        if takes_encoder(architecture) != any(name.startswith("network.encoder.") for name in weights):
+        on_encoder = architecture in SEGMENTERS and takes_encoder(architecture)
+        if on_encoder != any(name.startswith("network.encoder.") for name in weights):
+            continue
+        if (architecture in CLASSIFIERS) != any(name.startswith("trunk.") for name in weights):
+            continue
+        if architecture in LIBRARIES and architecture != described.architecture:
             continue
         for classes in sorted(counts):
             config = ModelConfig(
                 architecture=architecture,
                 num_classes=classes,
                 encoder=described.encoder if takes_encoder(architecture) else None,
+                hidden=described.hidden if architecture in CLASSIFIERS else None,
             )
             with torch.device("meta"):
                 expected = create_model(config).state_dict()

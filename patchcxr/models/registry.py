@@ -13,7 +13,8 @@ from torch import nn
 
 from patchcxr.config import config
 from patchcxr.errors import ConfigError, ModelError
-from patchcxr.models.classifiers import resnet_classifier
+from patchcxr.models.backbones import LIBRARIES
+from patchcxr.models.classifiers import classifier
 from patchcxr.models.compact_unet import CompactUNet
 from patchcxr.models.fcdensenet import FCDenseNet
 from patchcxr.models.resunet import ResUNet
@@ -32,18 +33,22 @@ class ModelConfig:
     num_classes
         Channels of the logits; 1 for a mask with a sigmoid.
     encoder
-        Encoder of the ``smp_`` and ``degerli_`` networks, such as ``densenet121``; the others have none.
+        Encoder of the ``smp_`` and ``degerli_`` networks, such as ``densenet121``, and trunk of the classifiers
+        ``torchvision`` and ``timm``, such as ``densenet201``, by the library's name; the others have none.
     encoder_weights
         ``imagenet``, or None (``none``) for a random start; networks with an
         encoder and classifiers only. ``chexnet`` for an encoder ``densenet121``.
     encoder_checkpoint
-        File of CheXNet's weights, for ``encoder_weights: chexnet``.
+        File of CheXNet's weights, for ``encoder_weights: chexnet``; for classifiers also of ImageNet's, instead of a
+        download. Environment variables and ``~`` are expanded.
     encoder_frozen
         Whether the encoder's parameters and its statistics of batch
         normalisation stay as they are in training.
     dropout
         Share of the values dropped after each convolution of FC-DenseNet
-        (Jégou 2017: 0.2); the others have none.
+        (Jégou 2017: 0.2), and after the dense layer ``hidden`` (Hertel 2022: 0.1); the others have none.
+    hidden
+        Units of a dense layer with ReLU before the last layer of a classifier (Hertel 2022); None for none.
     standardization
         ``fixed`` standardises films by ImageNet's mean and standard
         deviation, ``batch`` each batch by its own (Hertel 2022). Classifiers only.
@@ -56,6 +61,7 @@ class ModelConfig:
     encoder_checkpoint: str | None = None
     encoder_frozen: bool = False
     dropout: float = 0.2
+    hidden: int | None = None
     standardization: Literal["fixed", "batch"] = "fixed"
 
     def __post_init__(self) -> None:
@@ -65,11 +71,15 @@ class ModelConfig:
             raise ConfigError(f"encoder_weights: got {self.encoder_weights!r}; expected imagenet, chexnet or none")
         if self.encoder_weights == "chexnet" and self.encoder_checkpoint is None:
             raise ConfigError("encoder_weights: got chexnet without its file; set encoder_checkpoint to it")
-        if self.encoder_weights != "chexnet" and self.encoder_checkpoint is not None:
+        reads = ("chexnet", "imagenet") if self.architecture in CLASSIFIERS else ("chexnet",)
+        if self.encoder_weights not in reads and self.encoder_checkpoint is not None:
             raise ConfigError(
                 f"encoder_checkpoint: got {self.encoder_checkpoint!r} with encoder_weights "
-                f"{self.encoder_weights or 'none'}; set encoder_weights: chexnet, or remove encoder_checkpoint"
+                f"{self.encoder_weights or 'none'}; set encoder_weights: {' or '.join(reads)}, or remove "
+                "encoder_checkpoint"
             )
+        if self.hidden is not None and (self.hidden < 1 or self.architecture in SEGMENTERS):
+            raise ConfigError(f"hidden: got {self.hidden} for {self.architecture}; expected 1 or more for a classifier")
         if self.num_classes < 1:
             raise ConfigError(f"num_classes: got {self.num_classes}; expected 1 or more")
         if not 0 <= self.dropout < 1:
@@ -97,23 +107,37 @@ def _with_encoder(family: str, c: ModelConfig) -> nn.Module:
     return SMPSegmenter(family, c.num_classes, c.encoder, c.encoder_weights, c.encoder_checkpoint, c.encoder_frozen)
 
 
-def _resnet(name: str, c: ModelConfig) -> nn.Module:
-    return resnet_classifier(name, c.num_classes, c.encoder_weights, c.standardization)
+def _classifier(library: str, c: ModelConfig, name: str | None = None) -> nn.Module:
+    trunk = name or c.encoder
+    if trunk is None:
+        raise ModelError(f"{library} needs the name of a network; set encoder, for instance to densenet201")
+    return classifier(
+        library,
+        trunk,
+        c.num_classes,
+        c.encoder_weights,
+        c.encoder_checkpoint,
+        c.standardization,
+        c.hidden,
+        c.dropout,
+    )
 
 
 CLASSIFIERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
-    "resnet18": lambda c: _resnet("resnet18", c),
-    "resnet34": lambda c: _resnet("resnet34", c),
-    "resnet50": lambda c: _resnet("resnet50", c),
-    "resnet101": lambda c: _resnet("resnet101", c),
-    "resnet152": lambda c: _resnet("resnet152", c),
+    "resnet18": lambda c: _classifier("torchvision", c, "resnet18"),
+    "resnet34": lambda c: _classifier("torchvision", c, "resnet34"),
+    "resnet50": lambda c: _classifier("torchvision", c, "resnet50"),
+    "resnet101": lambda c: _classifier("torchvision", c, "resnet101"),
+    "resnet152": lambda c: _classifier("torchvision", c, "resnet152"),
+    "torchvision": lambda c: _classifier("torchvision", c),
+    "timm": lambda c: _classifier("timm", c),
 }
 """Networks that give logits (B, num_classes)."""
 
 
 def takes_encoder(architecture: str) -> bool:
     """Whether the network of this name is built on an encoder of one's choice."""
-    return architecture.startswith(("smp_", "degerli_"))
+    return architecture.startswith(("smp_", "degerli_")) or architecture in LIBRARIES
 
 
 def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
@@ -146,7 +170,7 @@ def create_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
     has_encoder = takes_encoder(name)
     if config.encoder is not None and not has_encoder:
         raise ModelError(f"{name} takes no encoder, got {config.encoder!r}; remove encoder or choose an smp_ network")
-    if config.encoder_frozen and not has_encoder:
+    if config.encoder_frozen and (not has_encoder or name in CLASSIFIERS):
         raise ModelError(f"{name} has no encoder to freeze; remove encoder_frozen or choose an smp_ network")
     if not (
         has_encoder or config.encoder_weights is None or (name in CLASSIFIERS and config.encoder_weights == "imagenet")

@@ -8,18 +8,16 @@ import torchvision
 from torch import nn
 
 from patchcxr.errors import ModelError
-from patchcxr.models import classifiers
-from patchcxr.models.classifiers import PooledLinearClassifier, resnet_classifier
+from patchcxr.models.classifiers import PooledLinearClassifier, classifier
 from patchcxr.models.inputs import IMAGENET_MEAN, IMAGENET_STD, Standardize, StandardizeBatch
 from patchcxr.models.registry import ModelConfig, create_model
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_logits_are_those_of_torchvision(name, monkeypatch):
+def test_logits_are_those_of_torchvision(name):
     torch.manual_seed(0)
     reference = torchvision.models.get_model(name, weights=None, num_classes=4)
-    monkeypatch.setattr(classifiers, "load_resnet", lambda name, weights: torchvision.models.get_model(name))
-    network = resnet_classifier(name, 4)
+    network = classifier("torchvision", name, 4)
     for child, module in network.trunk.named_children():
         module.load_state_dict(getattr(reference, child).state_dict())
     network.head.load_state_dict(reference.fc.state_dict())
@@ -59,7 +57,7 @@ def test_weights_that_cannot_be_downloaded_name_the_remedy(monkeypatch):
         assert weights == "IMAGENET1K_V1"
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(classifiers, "load_resnet", offline)
+    monkeypatch.setattr(torchvision.models, "get_model", offline)
     with pytest.raises(ModelError, match=r"resnet18 cannot be downloaded .* set encoder_weights: none"):
         create_model(ModelConfig(architecture="resnet18", num_classes=2, encoder_weights="imagenet"))
 
