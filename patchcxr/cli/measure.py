@@ -1,25 +1,17 @@
-"""Measures on their own: ``biomarkers``, ``intensity`` and ``saliency``."""
+"""Measures on their own: ``biomarkers`` and ``intensity``."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from patchcxr.cli.common import configured, named_pairs
+from patchcxr.cli.common import configured
 from patchcxr.cli.options import filled, finish, lungs_for, open_cohort, open_model, prepared
-from patchcxr.errors import CohortError, PatchCXRError
-from patchcxr.io.arrays import ArrayFolder
-from patchcxr.io.masks import read_mask
-from patchcxr.io.radiograph import read_radiograph
-from patchcxr.measure.localization import localization_scores
-from patchcxr.preprocessing.geometry import resize_mask
+from patchcxr.errors import CohortError
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
-from patchcxr.report.comparison_tables import localization_table
 from patchcxr.report.figures import group_scatter, save_figure
 from patchcxr.report.intensity import intensity_figure
 from patchcxr.report.spreadsheet import read_table
@@ -33,7 +25,6 @@ from patchcxr.study.evaluate.anatomy import (
     under_segmentation,
 )
 from patchcxr.study.evaluate.intensity import between_groups, intensity_by_anatomy
-from patchcxr.study.predict import failure_table
 from patchcxr.study.select import given
 from patchcxr.types import ANATOMY
 
@@ -98,37 +89,3 @@ def intensity(options: argparse.Namespace) -> int:
     write_table(between_groups(values, options.by), out / "between_groups")
     save_figure(intensity_figure(values, histograms, options.by), out / "intensity")
     return finish(pd.concat([failures, missing], ignore_index=True), out, values["study"].nunique(), "intensities")
-
-
-def saliency(options: argparse.Namespace) -> int:
-    """Measure maps from folders of ``.npy`` files against the cohort's infection masks."""
-    out, table = Path(options.out), open_cohort(options.cohort)
-    folders = {name: ArrayFolder(Path(root)) for name, root in named_pairs(options.maps, "--maps").items()}
-    records, failures = [], []
-    for row in table[given(table["infection_mask"])].to_dict("records"):
-        study = str(row["study"])
-        for name, folder in folders.items():
-            try:
-                found = np.asarray(folder.load(study), dtype=np.float32)
-                shape = read_radiograph(row["image"]).pixels.shape
-                lesion = resize_mask(read_mask(row["infection_mask"], shape), found.shape[0])
-                scale: Literal["max", "none"] = "none" if name in options.probability else "max"
-                scores = localization_scores(found, lesion, None, scale=scale)
-            except PatchCXRError as error:
-                failures.append((study, f"saliency {name}", str(error)))
-                continue
-            base = {"study": study, "patient": row["patient"], "method": name}
-            records += [{**base, "measure": measure, "value": value} for measure, value in scores.items()]
-    if not records:
-        raise CohortError(
-            f"no map could be measured; the first failure: {failures[0][2]}"
-            if failures
-            else f"{options.cohort}: no study has an infection_mask; fill in the column"
-        )
-    films = pd.DataFrame(records)
-    write_table(films, out / "films")
-    summary = films.groupby(["measure", "method"], sort=False)["value"].agg(["count", "mean", "std", "median"])
-    write_table(summary.reset_index().rename(columns={"count": "n"}), out / "summary")
-    if len(folders) > 1:
-        localization_table(films, list(folders), rng=np.random.default_rng(0)).write(out / "tests")
-    return finish(failure_table(failures), out, films["study"].nunique(), "measured")

@@ -11,7 +11,7 @@ of the top left pixel, so a box of the whole film of H rows and W columns is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +82,16 @@ def format_boxes(boxes: Iterable[Box]) -> str:
     return MASK_SEPARATOR.join(_format_one(box) for box in boxes) or EMPTY_MASK
 
 
-def boxes_mask(boxes: Iterable[Box], shape: tuple[int, int]) -> BoolArray:
+def boxes_of(boxes: Iterable[Box], findings: Collection[str] | None = None) -> list[Box]:
+    """Boxes round the given findings; all of them for ``None``.
+
+    >>> boxes_of(parse_boxes("0,0,5,5:Mass|0,9,5,5:Nodule|3,3,5,5"), ["Mass"])
+    [Box(top=0.0, left=0.0, height=5.0, width=5.0, finding='Mass')]
+    """
+    return [box for box in boxes if findings is None or box.finding in findings]
+
+
+def boxes_mask(boxes: Iterable[Box], shape: tuple[int, int], film_shape: tuple[int, int] | None = None) -> BoolArray:
     """Union of boxes as a mask: the pixels whose centre lies within one of them.
 
     Parameters
@@ -90,7 +99,11 @@ def boxes_mask(boxes: Iterable[Box], shape: tuple[int, int]) -> BoolArray:
     boxes
         What lies outside the film is cut off.
     shape
-        (rows, columns) of the film.
+        (rows, columns) of the mask.
+    film_shape
+        (rows, columns) of the film, where the mask has another size, such as that of a saliency map; the boxes are
+        scaled before they are drawn. A box that has become so small that it holds no pixel's centre marks the pixel
+        that its own centre lies in, so that none is lost.
 
     Returns
     -------
@@ -102,10 +115,16 @@ def boxes_mask(boxes: Iterable[Box], shape: tuple[int, int]) -> BoolArray:
     array([[0, 0, 0, 0],
            [0, 1, 1, 0],
            [0, 0, 0, 0]])
+    >>> boxes_mask([Box(top=40, left=8, height=10, width=60)], (2, 4), film_shape=(80, 80)).astype(int)
+    array([[0, 0, 0, 0],
+           [1, 1, 1, 0]])
     """
     mask: BoolArray = np.zeros(shape, dtype=bool)
+    down, across = (1.0, 1.0) if film_shape is None else (shape[0] / film_shape[0], shape[1] / film_shape[1])
     for box in boxes:
-        mask[_centres(box.top, box.height), _centres(box.left, box.width)] = True
+        rows = _centres(box.top * down, box.height * down, film_shape is not None)
+        columns = _centres(box.left * across, box.width * across, film_shape is not None)
+        mask[rows, columns] = True
     return mask
 
 
@@ -150,6 +169,10 @@ def _format_one(box: Box) -> str:
     return sides if box.finding is None else f"{sides}:{box.finding}"
 
 
-def _centres(start: float, length: float) -> slice:
+def _centres(start: float, length: float, keep_one: bool) -> slice:
     # Pixel i has its centre at i + 0.5 and belongs to [start, start + length).
-    return slice(max(math.ceil(start - 0.5), 0), max(math.ceil(start + length - 0.5), 0))
+    first, end = math.ceil(start - 0.5), math.ceil(start + length - 0.5)
+    if keep_one and first == end:
+        first = math.floor(start + length / 2)
+        end = first + 1
+    return slice(max(first, 0), max(end, 0))

@@ -1,12 +1,17 @@
 """Saliency maps and infection maps measured against ground-truth lesions.
 
 One sort of a map yields every measure that depends on the order of its pixels.
+
+**Empty lesions and empty maps**, here and in every table that is made of these scores: a film without a lesion has
+nothing to be found, so every score but the energies of the lungs is NaN, and it is in no mean and no test. A map that
+is zero everywhere beside a lesion is a miss: it scores 0 and stays in the mean.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from patchcxr.errors import ConfigError, ImageError
@@ -15,6 +20,7 @@ from patchcxr.types import AnyArray, BoolArray, FloatArray, IntArray
 
 MEASURES = (
     "pointing_hit",
+    "hit",
     "energy_in_lesion",
     "energy_in_lungs",
     "energy_outside_lungs",
@@ -22,6 +28,7 @@ MEASURES = (
     "dice_at_half",
     "best_iou",
     "best_dice",
+    "iou_at_otsu",
     "auroc",
     "average_precision",
 )
@@ -56,19 +63,26 @@ def localization_scores(
             Pointing game (Zhang 2018): whether the maximum lies in the lesion. If several pixels share the maximum,
             their share in the lesion, the expectation of a pointing at random among them. 0 if the map is zero
             everywhere, because such a map points nowhere.
+        ``hit``
+            The same as CheXlocalize counts it (Saporta 2022): the first maximum, row by row; its mean is the hit rate.
+            It differs where maxima are tied.
         ``energy_in_lesion``, ``energy_in_lungs``, ``energy_outside_lungs``
             Shares of the map's sum. For a zero map the first is 0 (the lesion is missed, and the miss stays in the
             mean) and the others are NaN.
         ``iou_at_half``, ``dice_at_half``
             Overlap with the pixels at or above half.
         ``best_iou``, ``best_dice``
-            Largest overlap over all thresholds; a pixel of zero saliency is never marked, so a zero map scores 0.
+            Largest overlap over all thresholds; a pixel of zero saliency is never marked, so a zero map scores 0. The
+            threshold is chosen with the truth in view: what the map could reach, not what it reaches.
+        ``iou_at_otsu``
+            Overlap with the pixels above Otsu's threshold of the map stretched to 0 to 255, the segmentation of
+            CheXlocalize; its mean is their mIoU. A constant map marks nothing and scores 0 (they leave it out).
         ``auroc``, ``average_precision``
             Pixels as cases, over the whole film; ties are exact, as in scikit-learn. A constant map has 0.5 and the
             lesion's share of the film.
 
-        If the lesion is empty every score is NaN except the energies of the lungs and, unless the map is zero,
-        ``energy_in_lesion``, which is 0. If the lesion fills the film, ``auroc`` is NaN.
+        If the lesion is empty every score is NaN except the energies of the lungs. If the lesion fills the film,
+        ``auroc`` is NaN.
 
     Raises
     ------
@@ -119,10 +133,12 @@ def localization_scores(
     best = float(np.max(hits[:groups] / (lesion + misses[:groups]), initial=0.0))
 
     scores["pointing_hit"] = float(hits[0] / counts[0]) if groups else 0.0
+    scores["hit"] = float(groups > 0 and lesion_mask.ravel()[np.argmax(saliency)])
     scores["iou_at_half"] = tp / (lesion + fp)
     scores["dice_at_half"] = 2 * tp / (lesion + tp + fp)
     scores["best_iou"] = best
     scores["best_dice"] = 2 * best / (1 + best)  # Dice grows with IoU, so one threshold is best for both
+    scores["iou_at_otsu"] = _overlap_at_otsu(saliency, lesion_mask, lesion, lowest, highest)
     new_hits = np.diff(hits, prepend=0).astype(np.float64)
     if lesion < pixels:
         lower = (pixels - lesion) - 0.5 * (misses + np.concatenate(([0], misses[:-1])))
@@ -134,10 +150,9 @@ def localization_scores(
 def _energies(saliency: AnyArray, lesion_mask: BoolArray, lung_mask: BoolArray | None) -> dict[str, float]:
     total = saliency.sum(dtype=np.float64)
     energies = {}
-    if total > 0:
-        energies["energy_in_lesion"] = float(saliency[lesion_mask].sum(dtype=np.float64) / total)
-    elif lesion_mask.any():
-        energies["energy_in_lesion"] = 0.0
+    if lesion_mask.any():
+        inside = saliency[lesion_mask].sum(dtype=np.float64)
+        energies["energy_in_lesion"] = float(inside / total) if total > 0 else 0.0
     if lung_mask is not None:
         lung_mask = as_mask(lung_mask, "lung_mask")
         check_same_shape(lung_mask, "lung_mask", saliency.shape, "saliency")
@@ -147,6 +162,15 @@ def _energies(saliency: AnyArray, lesion_mask: BoolArray, lung_mask: BoolArray |
             energies["energy_in_lungs"] = float(inside / total)
             energies["energy_outside_lungs"] = float(outside / total)
     return energies
+
+
+def _overlap_at_otsu(saliency: AnyArray, lesion_mask: BoolArray, lesion: int, lowest: float, highest: float) -> float:
+    if highest == lowest:
+        return 0.0
+    grey = (255 * ((saliency - lowest) / (highest - lowest))).astype(np.uint8)
+    marked = cv2.threshold(grey, 0, 1, cv2.THRESH_OTSU)[1].view(np.bool_)
+    tp = int(np.count_nonzero(marked & lesion_mask))
+    return tp / (lesion + int(np.count_nonzero(marked)) - tp)
 
 
 def _ranked_groups(saliency: AnyArray, lesion_mask: BoolArray) -> tuple[AnyArray, IntArray, IntArray]:

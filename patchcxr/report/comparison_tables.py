@@ -27,6 +27,7 @@ CORRECTIONS: Final = {
 STARS: Final = "* p < 0.05, ** p < 0.01, *** p < 0.001, - not significant, n/a no test was possible."
 LEVELS: Final = {"-": 0, "*": 1, "**": 2, "***": 3}
 SIGNIFICANCE: Final = "Statistical significance"
+MOST_SIDE_BY_SIDE: Final = 3
 
 
 def note_of_test(found: GroupComparison) -> str:
@@ -167,7 +168,8 @@ def localization_table(
     PaperTable
         ``data`` has a row for each measure and pair: ``measure`` and the columns of
         :func:`~patchcxr.stats.paired.signed_rank_pairs`. Readers see a row a measure: mean ± standard deviation of
-        each method, and for each pair the median difference with its interval and stars.
+        each method, and for each pair the median difference with its interval and stars. More than three methods have
+        too many pairs for the width of a page; then readers see a row a measure and pair.
 
     Raises
     ------
@@ -196,13 +198,22 @@ def localization_table(
     data.insert(0, "measure", data.pop("measure"))
     if over == "all":
         data = with_stars(data, correction)
-    return PaperTable(
-        data=data,
-        shown=_maps_side_by_side(data, wanted, names, rows),
-        caption="Localisation by map",
-        note=_maps_note(patients is not None, correction, over, len(data) // max(len(wanted), 1), len(data)),
-        heads=_maps_heads(names),
+    note = _maps_note(patients is not None, correction, over, len(data) // max(len(wanted), 1), len(data))
+    caption = "Localisation by map"
+    if len(names) > MOST_SIDE_BY_SIDE:
+        return PaperTable(data=data, shown=_maps_below_each_other(data), caption=caption, note=note)
+    shown = _maps_side_by_side(data, wanted, names, rows)
+    return PaperTable(data=data, shown=shown, caption=caption, note=note, heads=_maps_heads(names))
+
+
+def _maps_below_each_other(data: pd.DataFrame) -> pd.DataFrame:
+    shown = pd.DataFrame(
+        {"measure": data["measure"], "pair": _pair_names(data, "method_a", "method_b"), "n": data["n"]}
     )
+    for end in ("a", "b"):
+        shown[f"Mean {end}"] = [_unbroken(format_mean_std(value, None, 2)) for value in data[f"mean_{end}"]]
+    shown["Median difference (95 % CI)"] = _intervals(data, "median_difference", digits=2)
+    return shown.assign(p_adjusted=data["p_adjusted"].to_numpy(), stars=data["stars"].to_numpy())
 
 
 def _maps_side_by_side(

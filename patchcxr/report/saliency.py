@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 import matplotlib
@@ -25,10 +26,12 @@ LABEL_MM, GAP_MM, TITLE_MM, BAR_MM = 9.0, 0.8, 5.0, 12.0
 """Room for the row labels, between panels, for the column titles and for the colour bars."""
 
 SCALE_NOTES: Final[dict[str, str]] = {
-    "column": "Grad-CAM: share of the largest value in the column",
-    "map": "Grad-CAM: share of each map's own largest value",
-    "none": "Grad-CAM: values as they are",
+    "column": "share of the largest value in the column",
+    "map": "share of each map's own largest value",
+    "none": "values as they are",
 }
+
+FILM, LESION = "Film", "True lesion"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +46,15 @@ class SaliencyRow:
         Float in [0, 1].
     lesion
         True lesion mask.
-    global_gradcam, probabilistic_gradcam
-        Grad-CAM maps, not negative.
-    infection
-        Probability of infection in [0, 1]; never rescaled.
+    maps
+        Map of each method, not negative, or None.
     """
 
     study: str
     label: str
     film: AnyArray
     lesion: BoolArray | None = None
-    global_gradcam: FloatArray | None = None
-    probabilistic_gradcam: FloatArray | None = None
-    infection: FloatArray | None = None
+    maps: Mapping[str, FloatArray | None] = field(default_factory=dict)
 
 
 def draw_scale(maps: Sequence[FloatArray | None], scale: DrawScale = "column") -> list[FloatArray | None]:
@@ -107,30 +106,31 @@ def draw_scale(maps: Sequence[FloatArray | None], scale: DrawScale = "column") -
 @styled
 def saliency_panel(
     rows: Sequence[SaliencyRow],
+    probabilities: Collection[str] = ("infection_map",),
     scale: DrawScale = "column",
     colormap: str = "jet",
     alpha: float = 0.4,
-    infection_floor: float = 0.05,
+    floor: float = 0.05,
 ) -> Figure:
-    """Film, true lesion, both Grad-CAM maps and the infection map side by side (Degerli 2021, Fig. 8; Oh 2020, Fig. 7).
+    """Film, true lesion and the maps of any number of methods side by side (Degerli 2021, Fig. 8; Oh 2020, Fig. 7).
 
     Parameters
     ----------
     rows
-        Films from top to bottom.
+        Films from top to bottom; the methods are the columns, in the order in which the rows name them.
+    probabilities
+        Methods whose maps are probabilities; they are never rescaled.
     scale
-        How Grad-CAM maps are scaled for drawing, see :func:`draw_scale`; it is
-        written in the figure. Infection maps are probabilities and are drawn
-        as they are.
+        How the other maps are scaled for drawing, see :func:`draw_scale`; it is
+        written in the figure.
     colormap
-        Of the Grad-CAM maps. The infection map is jet by definition (Degerli
+        Of the activation maps. The infection map is jet by definition (Degerli
         2021); jet in both makes the columns comparable.
     alpha
-        Opacity of the Grad-CAM maps.
-    infection_floor
-        Infection probabilities up to this value are not drawn; stated in the
-        figure. The paper leaves out only exact zeros, which a sigmoid does
-        not give.
+        Opacity of the activation maps.
+    floor
+        Probabilities up to this value are not drawn; stated in the figure. The
+        paper leaves out only exact zeros, which a sigmoid does not give.
 
     Returns
     -------
@@ -147,108 +147,101 @@ def saliency_panel(
     if not rows:
         raise ConfigError("got no films for the saliency panel; give at least one row")
     films = [check_film(row.film, row.study) for row in rows]
-    for row, film in zip(rows, films, strict=True):
-        for name in ("lesion", "global_gradcam", "probabilistic_gradcam", "infection"):
-            found = getattr(row, name)
+    lesions = [
+        None if row.lesion is None else check_mask(row.lesion, film.shape, f"lesion of {row.study}")
+        for row, film in zip(rows, films, strict=True)
+    ]
+    methods = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row.maps)
+        if any(row.maps.get(name) is not None for row in rows)
+    ]
+    maps = {}
+    for name in methods:
+        of_method = [row.maps.get(name) for row in rows]
+        for row, found, film in zip(rows, of_method, films, strict=True):
             if found is not None and np.shape(found) != film.shape:
                 raise MaskError(
                     f"{name} of {row.study} has shape {np.shape(found)} but the film has {film.shape}; resize it first"
                 )
-    broad = draw_scale([row.global_gradcam for row in rows], scale)
-    local = draw_scale([row.probabilistic_gradcam for row in rows], scale)
-    infection = draw_scale([row.infection for row in rows], "none")
-    columns = [
-        ("Film", [True] * len(rows)),
-        ("True lesion", [row.lesion is not None for row in rows]),
-        ("Global Grad-CAM", [found is not None for found in broad]),
-        ("Probabilistic Grad-CAM", [found is not None for found in local]),
-        ("Infection map", [found is not None for found in infection]),
-    ]
-    columns = [(title, filled) for title, filled in columns if any(filled)]
-    panel = (DOUBLE_COLUMN_MM - LABEL_MM) / max(len(columns), 4) - GAP_MM
+        maps[name] = draw_scale(of_method, "none" if name in probabilities else scale)
+    shown = [FILM, *([LESION] if any(lesion is not None for lesion in lesions) else []), *methods]
+    panel = (DOUBLE_COLUMN_MM - LABEL_MM) / max(len(shown), 4) - GAP_MM
     heights = [panel * film.shape[0] / film.shape[1] for film in films]
-    mapped = any("Grad-CAM" in title or title == "Infection map" for title, _ in columns)
-    width = LABEL_MM + len(columns) * (panel + GAP_MM)
-    height = TITLE_MM + sum(heights) + GAP_MM * len(rows) + (BAR_MM if mapped else 0.0)
+    titles = [_wrapped(display_name(name), panel / 1.35) for name in shown]
+    title_mm = TITLE_MM + 3.0 * max(title.count("\n") for title in titles)
+    width = LABEL_MM + len(shown) * (panel + GAP_MM)
+    bars = []
+    for first, last in _runs([name in probabilities for name in shown], len(shown) - len(methods)):
+        probable = shown[first] in probabilities
+        above = f"Probability above {floor:g}" if floor else "Probability"
+        span = (last - first + 1) * (panel + GAP_MM) - GAP_MM
+        note = _wrapped(above if probable else f"Activation: {SCALE_NOTES[scale]}", span / 1.2)
+        bars.append((first, span, "jet" if probable else colormap, note))
+    bar_mm = BAR_MM + 3.0 * max((note.count("\n") for *_, note in bars), default=0) if bars else 0.0
+    height = title_mm + sum(heights) + GAP_MM * len(rows) + bar_mm
     figure = new_figure(height_mm=height, width_mm=width)
     figure.set_layout_engine("none")
-    top = height - TITLE_MM
+    top = height - title_mm
     for index, (row, film) in enumerate(zip(rows, films, strict=True)):
-        lesion = None if row.lesion is None else check_mask(row.lesion, film.shape, f"lesion of {row.study}")
         top -= heights[index]
-        for position, (title, filled) in enumerate(columns):
+        for position, name in enumerate(shown):
             left = LABEL_MM + position * (panel + GAP_MM)
             axes = figure.add_axes((left / width, top / height, panel / width, heights[index] / height))
             film_axes(axes)
             if index == 0:
-                axes.set_title(title, fontsize=8, pad=3, loc="center")
+                axes.set_title(titles[position], fontsize=8, pad=3, loc="center")
             if position == 0:
-                name = f"{display_name(row.label)}\n{shorten(row.study, max(8, int(heights[index] / 1.7)))}"
-                axes.set_ylabel(name, fontsize=7.5, labelpad=3)
-            if filled[index]:
-                _draw_panel(
-                    axes,
-                    title,
-                    film,
-                    lesion,
-                    broad[index],
-                    local[index],
-                    infection[index],
-                    colormap,
-                    alpha,
-                    infection_floor,
-                )
-            else:
+                said = f"{display_name(row.label)}\n{shorten(row.study, max(8, int(heights[index] / 1.7)))}"
+                axes.set_ylabel(said, fontsize=7.5, labelpad=3)
+            found = maps[name][index] if name in maps else None
+            if name == FILM or (name == LESION and lesions[index] is not None):
+                _draw_film(axes, film, lesions[index] if name == LESION else None)
+            elif found is None:
                 axes.set(xlim=(0, 1), ylim=(0, 1))
                 axes.text(0.5, 0.5, "not available", ha="center", va="center", color="#666666", fontsize=7)
+            else:
+                over = (
+                    infection_map(film, found, floor)
+                    if name in probabilities
+                    else saliency_overlay(film, found, colormap=colormap, alpha=alpha)
+                )
+                _draw_over(axes, over, lesions[index])
         top -= GAP_MM
-    for wanted, name, label in (
-        ("Grad-CAM", colormap, SCALE_NOTES[scale]),
-        (
-            "Infection map",
-            "jet",
-            f"Probability above {infection_floor:g}" if infection_floor else "Infection probability",
-        ),
-    ):
-        under = [position for position, (title, _) in enumerate(columns) if wanted in title]
-        if under:
-            left = LABEL_MM + under[0] * (panel + GAP_MM)
-            span = len(under) * (panel + GAP_MM) - GAP_MM
-            place = ((left + 0.04 * span) / width, (BAR_MM - 3.2) / height, 0.92 * span / width, 1.8 / height)
-            _draw_bar(figure, place, name, label)
+    for first, span, colours, note in bars:
+        left = LABEL_MM + first * (panel + GAP_MM)
+        place = ((left + 0.04 * span) / width, (bar_mm - 3.2) / height, 0.92 * span / width, 1.8 / height)
+        _draw_bar(figure, place, colours, note)
     return figure
 
 
-def _draw_panel(
-    axes: Axes,
-    title: str,
-    film: FloatArray,
-    lesion: BoolArray | None,
-    broad: FloatArray | None,
-    local: FloatArray | None,
-    infection: FloatArray | None,
-    colormap: str,
-    alpha: float,
-    floor: float,
-) -> None:
-    """Draw the panel of one film in the column ``title``."""
-    if title == "Global Grad-CAM" and broad is not None:
-        shown = saliency_overlay(film, broad, colormap=colormap, alpha=alpha)
-    elif title == "Probabilistic Grad-CAM" and local is not None:
-        shown = saliency_overlay(film, local, colormap=colormap, alpha=alpha)
-    elif title == "Infection map" and infection is not None:
-        shown = infection_map(film, infection, floor)
-    else:
-        draw_film(axes, thin(film))
-        if title == "True lesion" and lesion is not None:
-            draw_contour(axes, thin(lesion), ORGAN_COLOURS["truth"], width=1.1)
-            if not lesion.any():
-                box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.5}
-                axes.text(
-                    0.5, 0.04, "no lesion", transform=axes.transAxes, ha="center", color="white", fontsize=7, bbox=box
-                )
+def _wrapped(text: str, letters: float) -> str:
+    return textwrap.fill(text, max(8, int(letters)), break_on_hyphens=False, break_long_words=False)
+
+
+def _runs(kinds: Sequence[bool], start: int) -> list[tuple[int, int]]:
+    """First and last column of each run of one kind, from column ``start`` on: those share a colour bar."""
+    runs: list[tuple[int, int]] = []
+    for position in range(start, len(kinds)):
+        if runs and kinds[position] == kinds[position - 1]:
+            runs[-1] = (runs[-1][0], position)
+        else:
+            runs.append((position, position))
+    return runs
+
+
+def _draw_film(axes: Axes, film: FloatArray, lesion: BoolArray | None) -> None:
+    draw_film(axes, thin(film))
+    if lesion is None:
         return
-    axes.imshow(thin(shown.astype(np.float32) / 255.0), interpolation="antialiased")
+    draw_contour(axes, thin(lesion), ORGAN_COLOURS["truth"], width=1.1)
+    if not lesion.any():
+        box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.5}
+        axes.text(0.5, 0.04, "no lesion", transform=axes.transAxes, ha="center", color="white", fontsize=7, bbox=box)
+
+
+def _draw_over(axes: Axes, over: AnyArray, lesion: BoolArray | None) -> None:
+    axes.imshow(thin(over.astype(np.float32) / 255.0), interpolation="antialiased")
     if lesion is not None:
         draw_contour(axes, thin(lesion), ORGAN_COLOURS["lesion"], width=0.7)
 

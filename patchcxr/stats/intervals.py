@@ -206,6 +206,45 @@ def cluster_bootstrap(
     return _interval(estimate, replicates, left_out, n, confidence, method)
 
 
+def value_bootstrap(
+    statistic: Callable[..., AnyArray],
+    values: FloatArray,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> BootstrapInterval:
+    """Percentile bootstrap interval of one value a patient, all resamples at once.
+
+    The same as :func:`cluster_bootstrap` with the same generator, many times faster.
+
+    Parameters
+    ----------
+    statistic
+        Such as ``np.mean`` or ``np.median``; called with ``axis=-1``.
+    values
+        One value a patient (N,).
+    rng, resamples, confidence
+        As for :func:`cluster_bootstrap`.
+
+    Raises
+    ------
+    CohortError
+        If there is no value.
+    ConfigError
+        If the confidence or the number of resamples is not usable.
+    """
+    _check(resamples, confidence, "percentile")
+    values = np.asarray(values, dtype=np.float64)
+    n = int(_clusters([values], None).max()) + 1
+    replicates = np.empty(resamples)
+    rows = max(1, BLOCK // n)
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        replicates[start : start + size] = statistic(values[rng.integers(n, size=(size, n))], axis=-1)
+    return _interval(float(statistic(values, axis=-1)), replicates, None, n, confidence, "percentile")
+
+
 def cluster_bootstrap_auroc(
     truth: AnyArray,
     score: FloatArray,

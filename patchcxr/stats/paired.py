@@ -29,7 +29,7 @@ from patchcxr.stats._tables import (
 )
 from patchcxr.stats.corrections import Correction, with_stars
 from patchcxr.stats.effects import matched_rank_biserial, paired_hodges_lehmann
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.intervals import value_bootstrap
 from patchcxr.types import FloatArray
 
 NAN = float("nan")
@@ -161,7 +161,7 @@ def signed_rank_pairs(
         for name, centre in (("mean_difference", np.mean), ("median_difference", np.median)):
             low, high = NAN, NAN
             if rng is not None and films:
-                low, high = cluster_bootstrap(centre, differences, rng=rng, resamples=resamples, confidence=confidence)
+                low, high = value_bootstrap(centre, differences, rng=rng, resamples=resamples, confidence=confidence)
             row |= {name: float(centre(differences)) if films else NAN, f"{name}_low": low, f"{name}_high": high}
         row |= {"shift": shift.estimate, "shift_low": shift.low, "shift_high": shift.high}
         row |= {"statistic": statistic, "method": how, "p": p, "p_adjusted": NAN, "stars": ""}

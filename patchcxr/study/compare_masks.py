@@ -123,7 +123,7 @@ def compare_masks(predicted: pd.DataFrame, truth: pd.DataFrame, progress: Progre
     for done, name in enumerate(both, start=1):
         mine, theirs = left.loc[name].to_dict(), right.loc[name].to_dict()
         for structure in STRUCTURES:
-            fields = _field(mine, structure), _field(theirs, structure)
+            fields = mask_field(mine, structure), mask_field(theirs, structure)
             if None in fields or (fields[0] == fields[1] != EMPTY_MASK):
                 continue
             try:
@@ -148,22 +148,22 @@ def _by_name(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(table["study"].astype(str).map(safe_name), drop=False)
 
 
-def _field(row: dict[str, Any], structure: str) -> str | None:
+def mask_field(row: dict[str, Any], structure: str) -> str | None:
     """Mask field of a structure; both lungs stand in for an empty ``lung_mask``."""
     value = row.get(f"{structure}_mask")
     if value is not None and not pd.isna(value) and str(value).strip():
         return str(value)
     if structure != "lung":
         return None
-    sides = [_field(row, side) for side in ("right_lung", "left_lung")]
+    sides = [mask_field(row, side) for side in ("right_lung", "left_lung")]
     if None in sides:
         return None
     return MASK_SEPARATOR.join(str(side) for side in sides if side != EMPTY_MASK) or EMPTY_MASK
 
 
 def _compared(mine: dict[str, Any], theirs: dict[str, Any], structure: str) -> dict[str, Any]:
-    first, second = _field(mine, structure), _field(theirs, structure)
-    fields = (second, first, _field(theirs, "lung"), _field(mine, "lung"))
+    first, second = mask_field(mine, structure), mask_field(theirs, structure)
+    fields = (second, first, mask_field(theirs, "lung"), mask_field(mine, "lung"))
     shape = next((read_mask(one).shape for one in fields if one and one != EMPTY_MASK), (1, 1))
     truth = read_mask(str(second), (shape[0], shape[1]))
     predicted = read_mask(str(first), (shape[0], shape[1]))
@@ -187,7 +187,7 @@ def _extent(
 ) -> dict[str, float | str]:
     """Infected share of the lungs in percent; each side by its own lungs, else by the other's, else of the film."""
     shape = (truth.shape[0], truth.shape[1])
-    fields = [_field(mine, "lung"), _field(theirs, "lung")]
+    fields = [mask_field(mine, "lung"), mask_field(theirs, "lung")]
     found = [None if field is None else read_mask(field, shape) for field in fields]
     whole = np.ones(shape, dtype=bool)
     lungs = [next((one for one in order if one is not None), whole) for order in (found, found[::-1])]

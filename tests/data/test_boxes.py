@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchcxr.data.boxes import Box, boxes_by_film, boxes_mask, format_boxes, parse_boxes
+from patchcxr.data.boxes import Box, boxes_by_film, boxes_mask, boxes_of, format_boxes, parse_boxes
 from patchcxr.errors import CohortError
 
 
@@ -80,3 +80,24 @@ def test_rows_of_a_table_are_gathered_by_film():
     assert fields == {"b": "4,1,1,7:Mass|6,3.5,2,9:Mass", "a": "5,2,1,8"}
     with pytest.raises(CohortError, match="film a: box has"):
         boxes_by_film(table["film"], table["y"], table["x"], table["h"].mask(table["film"] == "a"), table["w"])
+
+
+def test_only_the_boxes_of_the_findings_asked_for_are_kept():
+    boxes = parse_boxes("0,0,5,5:Mass|0,9,5,5:Nodule|3,3,5,5")
+    assert boxes_of(boxes) == boxes
+    assert [box.finding for box in boxes_of(boxes, ["Nodule", "Effusion"])] == ["Nodule"]
+
+
+def test_boxes_are_scaled_to_the_size_of_a_map_before_they_are_drawn():
+    # 100 x 200 onto 4 x 4: one pixel is 25 x 50; rows 1.0 to 2.4 hold the centre 1.5, columns 0.4 to 2.6 three of them.
+    mask = boxes_mask([Box(top=25, left=20, height=35, width=110)], (4, 4), film_shape=(100, 200))
+    expected = np.zeros((4, 4), bool)
+    expected[1, 0:3] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_box_smaller_than_a_pixel_of_the_map_is_not_lost():
+    box = Box(top=26, left=160, height=4, width=4)
+    mask = boxes_mask([box], (4, 4), film_shape=(100, 200))
+    assert np.argwhere(mask).tolist() == [[1, 3]]
+    assert not boxes_mask([Box(-30, -30, 10, 10)], (4, 4), film_shape=(100, 200)).any()

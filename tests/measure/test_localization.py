@@ -1,7 +1,9 @@
 """Saliency against lesions: by hand, against scikit-learn, and by invariants."""
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from patchcxr.errors import ConfigError, ImageError, MaskError
@@ -125,9 +127,29 @@ def test_a_shared_maximum_counts_by_its_share_in_the_lesion():
     assert localization_scores(saliency, LESION)["pointing_hit"] == pytest.approx(3 / 4)
 
 
+def test_a_hit_is_the_first_maximum_row_by_row_as_in_chexlocalize():
+    saliency = np.zeros(LESION.shape)
+    saliency[[0, 1], [3, 2]] = 0.9
+    assert localization_scores(saliency, LESION)["hit"] == 0
+    assert localization_scores(saliency[::-1, ::-1], LESION)["hit"] == 1
+    assert localization_scores(saliency, LESION)["pointing_hit"] == 0.5
+
+
+def test_the_segmentation_by_otsu_is_that_of_chexlocalize(case):
+    saliency, lesion = case
+    stretched = torch.from_numpy(saliency) - saliency.min()
+    grey = np.uint8(255 * stretched.div(stretched.max()).numpy())
+    marked = cv2.threshold(grey, 0, int(grey.max()), cv2.THRESH_OTSU)[1] > 0
+    assert localization_scores(saliency, lesion)["iou_at_otsu"] == pytest.approx(jaccard(marked, lesion))
+
+
+def test_otsu_marks_nothing_of_a_constant_map():
+    assert localization_scores(np.full(LESION.shape, 0.3), LESION)["iou_at_otsu"] == 0
+
+
 def test_a_zero_map_points_nowhere_and_its_miss_stays_in_the_mean():
     scores = localization_scores(np.zeros(LESION.shape), LESION, LUNGS)
-    for name in ("pointing_hit", "energy_in_lesion", "iou_at_half", "dice_at_half", "best_iou", "best_dice"):
+    for name in (*MEASURES[:3], "iou_at_half", "dice_at_half", "best_iou", "best_dice", "iou_at_otsu"):
         assert scores[name] == 0
     assert np.isnan([scores["energy_in_lungs"], scores["energy_outside_lungs"]]).all()
     assert scores["auroc"] == 0.5
@@ -145,8 +167,7 @@ def test_a_constant_map_scores_like_chance():
 def test_an_empty_lesion_is_never_a_hit():
     scores = localization_scores(SALIENCY, EMPTY, LUNGS)
     defined = {name for name, score in scores.items() if not np.isnan(score)}
-    assert defined == {"energy_in_lesion", "energy_in_lungs", "energy_outside_lungs"}
-    assert scores["energy_in_lesion"] == 0
+    assert defined == {"energy_in_lungs", "energy_outside_lungs"}
     assert np.isnan(list(localization_scores(np.zeros_like(SALIENCY), EMPTY, LUNGS).values())).all()
 
 

@@ -238,6 +238,9 @@ def test_the_contact_sheet_shows_every_film_below_its_title(rng):
         figures.contact_sheet([], [])
 
 
+MAPS = ("global_gradcam", "probabilistic_gradcam", "infection_map")
+
+
 def test_maps_of_a_column_keep_their_ratios_when_drawn():
     faint, strong = np.array([[0.02, 0.0]]), np.array([[0.98, 0.49]])
     drawn = figures.draw_scale([faint, None, strong], "column")
@@ -265,35 +268,37 @@ def test_maps_that_cannot_be_scaled_are_refused(found, scale, words):
 
 def test_the_saliency_panel_has_a_row_a_film_and_says_its_scale(rng):
     film, lesion = rng.random((40, 50)), disc((40, 50), 20, 15, 6)
+    weights = np.array([3.0, 0.4, 0.9])[:, None, None]
     rows = [
-        figures.SaliencyRow("s1", "covid19", film, lesion, lesion * 3.0, lesion * 0.4, lesion * 0.9),
-        figures.SaliencyRow("s2", "normal", film, np.zeros_like(lesion), lesion * 1.5, None, None),
+        figures.SaliencyRow("s1", "covid19", film, lesion, dict(zip(MAPS, lesion * weights, strict=True))),
+        figures.SaliencyRow("s2", "normal", film, np.zeros_like(lesion), {"global_gradcam": lesion * 1.5}),
     ]
     figure = draw(figures.saliency_panel(rows))
     written = texts(figure)
     for title in ("Film", "True lesion", "Global Grad-CAM", "Probabilistic Grad-CAM", "Infection map"):
         assert written.count(title) == 1
-    assert "Grad-CAM: share of the largest value in the column" in written
+    assert "Activation: share of the largest value in the column" in written
     assert "Probability above 0.05" in written
     assert "COVID-19\ns1" in written
     assert written.count("not available") == 2
     assert len(figure.axes) == 2 * 5 + 2
-    with pytest.raises(MaskError, match="infection of s1"):
-        figures.saliency_panel([figures.SaliencyRow("s1", "viral", film, infection=np.zeros((4, 4)))])
+    with pytest.raises(MaskError, match="infection_map of s1"):
+        figures.saliency_panel([figures.SaliencyRow("s1", "viral", film, maps={"infection_map": np.zeros((4, 4))})])
 
 
 def test_the_panel_leaves_out_columns_that_nobody_fills(rng):
     film = rng.random((40, 40))
-    figure = draw(figures.saliency_panel([figures.SaliencyRow("s1", "viral", film, global_gradcam=film)], scale="map"))
+    row = figures.SaliencyRow("s1", "viral", film, maps={"global_gradcam": film, "infection_map": None})
+    figure = draw(figures.saliency_panel([row], scale="map"))
     assert [axes.get_title(loc="center") for axes in figure.axes][:2] == ["Film", "Global Grad-CAM"]
     assert len(figure.axes) == 3
-    assert "Grad-CAM: share of each map's own largest value" in texts(figure)
+    assert "Activation: share of each map's own largest value" in [text.replace("\n", " ") for text in texts(figure)]
 
 
 def test_labels_and_titles_stay_inside_the_figure(rng):
     film, lesion = rng.random((300, 360)), disc((300, 360), 150, 90, 40)
     row = figures.SaliencyRow(
-        "a_study_with_a_very_long_name_indeed.png", "tuberculosis", film, lesion, film, film, film
+        "a_study_with_a_very_long_name_indeed.png", "tuberculosis", film, lesion, dict.fromkeys(MAPS, film)
     )
     table = pd.DataFrame({"label": np.repeat(CLASSES, 10), "v": rng.random(40)})
     curve = {"truth": rng.integers(0, 2, 60), "score": rng.random(60)}

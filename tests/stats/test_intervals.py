@@ -12,6 +12,7 @@ from patchcxr.stats.intervals import (
     cluster_bootstrap,
     cluster_bootstrap_auroc,
     normal_interval,
+    value_bootstrap,
     wilson_interval,
 )
 
@@ -172,3 +173,13 @@ def test_the_exact_interval_covers_at_least_as_often_as_it_says():
     assert np.isnan(clopper_pearson_interval(0, 0)).all()
     with pytest.raises(ConfigError, match="expected 0 <= successes <= n"):
         clopper_pearson_interval(3, 2)
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_the_bootstrap_of_values_is_the_cluster_bootstrap_with_one_film_a_patient(statistic):
+    values = np.random.default_rng(1).normal(size=37)
+    slow = cluster_bootstrap(statistic, values, rng=np.random.default_rng(2), resamples=500)
+    fast = value_bootstrap(statistic, values, rng=np.random.default_rng(2), resamples=500)
+    np.testing.assert_allclose([*fast, fast.estimate], [*slow, slow.estimate], rtol=1e-12)
+    with pytest.raises(CohortError, match="expected one entry a film"):
+        value_bootstrap(np.mean, np.array([]), rng=np.random.default_rng(2))

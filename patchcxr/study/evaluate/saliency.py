@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from patchcxr.errors import SplitError
 from patchcxr.io.arrays import ArrayFolder
-from patchcxr.measure.localization import localization_scores
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
-from patchcxr.report.comparison_tables import localization_table
-from patchcxr.report.tables import write_table
-from patchcxr.stats.association import rank_correlation
+from patchcxr.study.compare_maps import MapMethod, score_maps, write_comparison
 from patchcxr.study.evaluate.detectors import InfectionMaps
 from patchcxr.study.predict import failure_table
 from patchcxr.types import BoolArray, FloatArray
@@ -22,13 +20,9 @@ from patchcxr.types import BoolArray, FloatArray
 if TYPE_CHECKING:
     from patchcxr.study.run import Study
 
-MAPS = ("global_gradcam", "probabilistic_gradcam", "infection_map")
-SCALES: Final[dict[str, Literal["max", "none"]]] = {
-    "global_gradcam": "max",
-    "probabilistic_gradcam": "max",
-    "infection_map": "none",
-}
-"""Where half lies: activation maps have no scale of their own, infection maps are probabilities."""
+MAPS: Final = ("global_gradcam", "probabilistic_gradcam", "infection_map")
+PROBABILITIES: Final = ("infection_map",)
+"""Infection maps are probabilities; activation maps have no scale of their own."""
 
 
 class StudyMaps:
@@ -78,7 +72,7 @@ def saliency(study: Study, folder: Path) -> pd.DataFrame:
     Writes ``films`` (a row a film, method and measure), ``summary``, ``tests``
     (signed-rank over patients; Holm over the three pairs of each measure) and
     ``severity`` (rank correlation of the map's mean in the lungs with the
-    true infected share).
+    true infected share); see :func:`patchcxr.study.compare_maps.write_comparison`.
     """
     maps = StudyMaps(study)
     rows = explained_films(study, maps)
@@ -87,35 +81,10 @@ def saliency(study: Study, folder: Path) -> pd.DataFrame:
             f"no test film of class {study.config.explanation.target!r} has an infection mask and all three maps; "
             "add films with infection masks, or change cohort.fractions"
         )
-    records, means = [], []
-    for row in rows.itertuples():
-        lesion, lung = maps.lesion(row.study), maps.lung(row.study)
-        for method in MAPS:
-            found = maps.map(row.study, method)
-            scores = localization_scores(found, lesion, lung, scale=SCALES[method])
-            base = {"study": row.study, "patient": row.patient, "method": method}
-            records += [{**base, "measure": measure, "value": value} for measure, value in scores.items()]
-            means.append(
-                {
-                    **base,
-                    "map_mean": float(found[lung].mean()) if lung.any() else float("nan"),
-                    "lesion_share": float((lesion & lung).sum() / lung.sum()) if lung.any() else float("nan"),
-                }
-            )
-    films = pd.DataFrame(records)
-    write_table(films, folder / "films")
-    summary = films.groupby(["measure", "method"], sort=False)["value"].agg(["count", "mean", "std", "median"])
-    write_table(summary.reset_index().rename(columns={"count": "n"}), folder / "summary")
+    methods = [MapMethod(name, partial(maps.map, method=name), name in PROBABILITIES) for name in MAPS]
+    found = score_maps(
+        rows, methods, lambda row, _: maps.lesion(row["study"]), lambda row, _: maps.lung(row["study"]), maps.size
+    )
     rng = np.random.default_rng(study.config.seed)
-    resamples = study.config.report.bootstrap_resamples
-    localization_table(films, MAPS, rng=rng, resamples=resamples).write(folder / "tests")
-    ranks = []
-    for method, part in pd.DataFrame(means).groupby("method", sort=False):
-        ranked = rank_correlation(
-            part["map_mean"].to_numpy(), part["lesion_share"].to_numpy(), part["patient"].to_numpy(), rng, resamples
-        )
-        ranks.append(
-            {"method": method, "rho": ranked.rho, "low": ranked.low, "high": ranked.high, "p": ranked.p, "n": ranked.n}
-        )
-    write_table(pd.DataFrame(ranks), folder / "severity")
-    return failure_table([])
+    write_comparison(found, MAPS, folder, rng, study.config.report.bootstrap_resamples)
+    return failure_table([(study, f"saliency {name}", error) for study, name, error in found.left_out.to_numpy()])

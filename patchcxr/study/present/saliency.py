@@ -92,9 +92,7 @@ def show_saliency(show: Presenter) -> None:
             label=display_name(str(labels[name])),
             film=resize_image(as_film(source.film(name)), maps.size),
             lesion=maps.lesion(name),
-            global_gradcam=maps.map(name, "global_gradcam"),
-            probabilistic_gradcam=maps.map(name, "probabilistic_gradcam"),
-            infection=maps.map(name, "infection_map"),
+            maps={method: maps.map(name, method) for method in MAPS},
         )
         for name in order[places]
     ]
