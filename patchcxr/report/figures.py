@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from patchcxr.report.ablation import training_share_figure
 from patchcxr.report.agreement import bland_altman_figure
 from patchcxr.report.cardiothoracic import cardiothoracic_figure
 from patchcxr.report.curves import confusion_figure, decision_curve_figure, roc_pr_figure, training_curves
@@ -41,6 +42,7 @@ __all__ = [
     "segmentation_examples",
     "severity_figure",
     "training_curves",
+    "training_share_figure",
     "triage_curve_figure",
     "triage_figure",
 ]

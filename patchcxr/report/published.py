@@ -123,6 +123,7 @@ PUBLISHED: Final[tuple[PublishedValue, ...]] = (
         OH, "Table XVI", _SCORES,
         {"without mask": "79.8 72.7 59.7 60.7 91.9", "with mask": "88.9 83.4 85.9 84.4 96.4"},
     ),
+    *_rows(OH, "section V-F", "sensitivity", {"abnormal, lung masks alone": "86.9"}),
     *_rows(
         OH, "Table XVII", _SCORES,
         {"patch 112": "78.8 71.2 75.9 72.3 93.2", "patch 224": "88.9 83.4 85.9 84.4 96.4",

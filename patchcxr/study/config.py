@@ -150,13 +150,23 @@ class InfectionConfig:
 
 @config
 class ClassifierConfig:
-    """The global or the local classifier: network, weights and recipe."""
+    """The global or the local classifier: network, weights, recipe, and the share of training patients.
+
+    With a ``training_share`` below 1 the classifier learns from so many of the
+    training patients of each class, at least one (Oh 2020, Fig. 12). Smaller
+    shares are parts of larger ones; validation and test stay as they are.
+    """
 
     model: ModelConfig = ModelConfig(architecture="resnet18", num_classes=4)
     image_size: int = 224
     class_weights: str = "balanced"
     patches_per_film: int = 4
+    training_share: float = 1.0
     train: TrainConfig = TrainConfig(batch_size=16, learning_rate=1e-5)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.training_share <= 1:
+            raise ConfigError(f"training_share: got {self.training_share}; expected a share above 0 and at most 1")
 
 
 @config
@@ -167,14 +177,14 @@ class ClassificationConfig:
     anatomy network, or the readers' (``true``). ``region`` says what of the
     film the classifiers see: ``mask`` (film times lung mask, the paper's),
     ``crop`` (the rectangle round the lungs with a border of 2.5 %, as Hertel
-    2022 after Tabik 2020) or ``whole``; patches are centred in the lungs
-    whichever it is.
+    2022 after Tabik 2020), ``whole``, or ``lungs_only`` (the mask in place of
+    the film); patches are centred in the lungs whichever it is.
     """
 
     labels: str = "four_class"
     sources: tuple[str, ...] | None = None
     lungs: Literal["predicted", "true"] = "predicted"
-    region: Literal["mask", "crop", "whole"] = "mask"
+    region: Literal["mask", "crop", "whole", "lungs_only"] = "mask"
     global_classifier: ClassifierConfig = ClassifierConfig()
     local_classifier: ClassifierConfig = ClassifierConfig()
     vote: VoteConfig = VoteConfig()

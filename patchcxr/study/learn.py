@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from patchcxr.config import to_dict
 from patchcxr.data.labels import SCHEMES
+from patchcxr.data.splits import reduce_training
 from patchcxr.errors import PatchCXRError
 from patchcxr.inference.infection import INFECTION_CLASSES
 from patchcxr.inference.lungs import LUNG_CLASSES
@@ -236,6 +237,8 @@ def _learn_classifier(
     name: str,
 ) -> None:
     classes = SCHEMES[config.classification.labels].classes
+    if stage.training_share < 1:
+        rows = reduce_training(rows, stage.training_share, "class_name", config.seed)
     parts = [split_rows(rows, split, name, classes) for split in ("train", "validation")]
     numbers = [[classes.index(value) for value in part["class_name"]] for part in parts]
     counts = np.bincount(numbers[0], minlength=len(classes))
@@ -255,6 +258,7 @@ def _learn_classifier(
         classes,
         size,
         region=config.classification.region,
+        **({"training_share": f"{stage.training_share:g}"} if stage.training_share < 1 else {}),
     )
 
 

@@ -25,6 +25,7 @@ from patchcxr.io.checkpoint import load_weights, save_weights
 from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.record import Record, Row
 from patchcxr.training.scores import Score
+from patchcxr.training.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class FitResult:
     ----------
     history
         One row an epoch: epoch (from 1), train_loss, val_loss, the score,
-        lr, seconds (since the start, over all resumed runs).
+        lr, with ``unfreeze`` the groups of layers that trained, and seconds
+        (since the start, over all resumed runs).
     best_epoch, best_value
         Epoch (from 1) with the best ``monitor``, and its value.
     stopped_early
@@ -71,7 +73,9 @@ class Session:
         self.config = config
         self.out_dir = out_dir
         self.settings = settings
-        self.record = Record(config.monitor, config.mode, config.early_stopping_patience)
+        self.stages = Stages(module, config.unfreeze, config.frozen_statistics)
+        grace = self.stages.complete_after
+        self.record = Record(config.monitor, config.mode, config.early_stopping_patience, grace)
         self.resumed: dict[str, Any] | None = None
 
     @property
@@ -222,7 +226,9 @@ def fit(
     ------
     TrainingError
         If a data set is empty, ``monitor`` is not computed, the loss becomes
-        NaN or infinite, or ``last.ckpt`` belongs to another training.
+        NaN or infinite, the network gives such values for a validation item,
+        it has no groups of layers for ``unfreeze``, or ``last.ckpt`` belongs
+        to another training.
     KeyboardInterrupt
         When interrupted; the epochs finished before are on disk.
     """
@@ -284,8 +290,9 @@ def settings_of(
     free |= {"accelerator", "devices", "nodes", "strategy"}
     if config.scheduler == "cosine":
         free.remove("epochs")
-    if config.start_from is None:
-        free.add("start_from")
+    free |= {name for name in ("start_from", "unfreeze") if getattr(config, name) is None}
+    if not config.frozen_statistics:
+        free.add("frozen_statistics")
     recipe = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in free}
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     sizes = [0 if data is None else len(data) for data in (train, validation)]  # type: ignore[arg-type]

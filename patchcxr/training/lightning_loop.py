@@ -74,6 +74,7 @@ def run(
                 raise KeyboardInterrupt from None
             raise
         finally:
+            session.stages.end()
             with contextlib.suppress(ValueError):
                 signal.signal(signal.SIGINT, handler)
     session.module.cpu()
@@ -144,11 +145,16 @@ class _Steps(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         seed = np.random.SeedSequence([self.session.config.seed, self.epoch, self.global_rank]).generate_state(1)[0]
         torch.manual_seed(int(seed))
-        config = self.session.config
+        config, stages = self.session.config, self.session.stages
+        stages.begin(self.epoch)
+        rate = None
         if config.scheduler == "cosine":
-            share = 0.5 * (1 + math.cos(math.pi * self.epoch / config.epochs))
+            rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * self.epoch / config.epochs))
+        elif config.unfreeze is not None:
+            rate = stages.learning_rate(self.epoch) or config.learning_rate
+        if rate is not None:
             for group in self.trainer.optimizers[0].param_groups:
-                group["lr"] = config.learning_rate * share
+                group["lr"] = rate
         self.train_sum = torch.zeros(2, dtype=torch.float64)
         self.val_sum = torch.zeros(2, dtype=torch.float64)
 
@@ -186,6 +192,11 @@ class _Steps(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], step: int) -> None:
         inputs, target = batch
         logits = self.module(inputs).float()
+        if not bool(torch.isfinite(logits).all()):
+            raise TrainingError(
+                f"the network gives NaN or infinite logits for items of validation batch {step + 1} after epoch "
+                f"{self.epoch + 1}; check the validation films for NaN, or lower learning_rate"
+            )
         value = float(self.loss(logits, target))
         self.val_sum += torch.tensor([value * len(inputs), len(inputs)], dtype=torch.float64)
         if self.score is not None:
@@ -200,6 +211,8 @@ class _Steps(pl.LightningModule):
                 row[self.score.name] = self.score.compute()
         optimizer = self.trainer.optimizers[0]
         row["lr"] = optimizer.param_groups[0]["lr"]
+        if self.session.config.unfreeze is not None:
+            row["groups"] = float(self.session.stages.training(self.epoch))
         row["seconds"] = time.monotonic() - self.started
         if self.plateau is not None:
             self.plateau.step(row[self.session.config.plateau_monitor])

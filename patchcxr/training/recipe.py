@@ -10,6 +10,7 @@ from patchcxr.config import config
 from patchcxr.errors import ConfigError
 from patchcxr.training.augmentation import AugmentConfig, named_augmentation
 from patchcxr.training.datasets import Sampler
+from patchcxr.training.stages import UnfreezeConfig
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 NO_HALF_ON_CPU = (
@@ -71,6 +72,14 @@ class TrainConfig:
         Path of another trained network whose weights this one starts with,
         wherever they fit (see :func:`patchcxr.training.start.start_from`); for
         those who build the network. None starts as the model's configuration says.
+    unfreeze
+        Train the head alone first, then more and more layers (Hertel 2022);
+        None trains all from the start. It states the rate of each stage, so
+        ``scheduler`` is ``none``. ``early_stopping_patience`` counts from the
+        epoch in which all layers train.
+    frozen_statistics
+        Whether batch normalisation keeps its running mean and variance and
+        works with them, as in evaluation (Hertel 2022).
     """
 
     epochs: int = 100
@@ -96,6 +105,8 @@ class TrainConfig:
     augment: Annotated[AugmentConfig | None, pydantic.BeforeValidator(named_augmentation)] = None
     sampler: Sampler = "uniform"
     start_from: str | None = None
+    unfreeze: UnfreezeConfig | None = None
+    frozen_statistics: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "plateau_patience", "devices", "nodes", "workers"):
@@ -124,6 +135,16 @@ class TrainConfig:
             )
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ConfigError(f"max_seconds: got {self.max_seconds}; expected seconds above 0, or none")
+        if self.unfreeze is not None and self.scheduler != "none":
+            raise ConfigError(
+                f"scheduler: got {self.scheduler!r} with unfreeze, which states the learning rate of each stage; set "
+                "scheduler: none, or remove unfreeze"
+            )
+        if self.unfreeze is not None and self.processes > 1:
+            raise ConfigError(
+                f"unfreeze: got {self.processes} processes (devices x nodes), which share gradients of the same "
+                "weights from start to end; train on one device, or remove unfreeze"
+            )
 
     @property
     def processes(self) -> int:

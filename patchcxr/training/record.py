@@ -21,11 +21,14 @@ class Record:
         ``"min"`` or ``"max"``.
     patience
         Epochs in a row without a better value after which to stop; None for never.
+    grace
+        Epochs at the start that do not use up the patience.
     """
 
     monitor: str
     mode: Literal["min", "max"]
     patience: int | None = None
+    grace: int = 0
     rows: list[Row] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = math.nan
@@ -39,7 +42,7 @@ class Record:
         self.rows.append(row)
         if improved:
             self.best_epoch, self.best_value, self.waited = len(self.rows), value, 0
-        else:
+        elif len(self.rows) > self.grace:
             self.waited += 1
         return improved
 
