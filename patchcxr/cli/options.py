@@ -17,7 +17,8 @@ from patchcxr.models.shipped import SHIPPED, shipped
 from patchcxr.models.trained import TrainedModel, load_model
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore, prepare_stores
-from patchcxr.study.predict import Lungs, segment_films
+from patchcxr.study.predict import Lungs, failure_table, segment_films
+from patchcxr.study.select import given
 from patchcxr.types import ANATOMY, PARTITION
 
 STAND_INS: Final = {
@@ -92,6 +93,19 @@ def lungs_for(
     prepare_stores(table, [store])
     segment_films(model, store, list(table["study"]), out / "anatomy")
     return Lungs(store, out / "anatomy" / "labels", whole_lungs, heart=not is_lung_network(model))
+
+
+def anatomy_for(table: pd.DataFrame, anatomy: str | None) -> str | None:
+    """Network that finds the lungs: the one given; none where every film has lung masks; else that of patchcxr."""
+    if anatomy is not None:
+        return anatomy
+    sides = given(table["right_lung_mask"]) & given(table["left_lung_mask"])
+    return None if (sides | given(table["lung_mask"])).all() else "anatomy"
+
+
+def as_failures(skipped: pd.DataFrame) -> pd.DataFrame:
+    """What a folder could not use, as rows of the failures."""
+    return failure_table([(row["name"], "folder", row["reason"]) for row in skipped.to_dict("records")])
 
 
 def open_cohort(path: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 from patchcxr import __version__
 
+_LUNGS = "anatomy network; by default the cohort's lung masks where every film has them, else that of patchcxr"
 NOTICE = "For research only; not a medical device and not for clinical use."
 
 
@@ -75,7 +76,12 @@ def _ablation(commands: Any) -> None:
         commands, "ablation", "Run a study in variants that differ in one thing", "patchcxr.cli.study:ablation"
     )
     command.add_argument("config", help="YAML file, or the name of one in configs/ (demo)")
-    command.add_argument("--of", required=True, help="preprocessing, region, standardization, augmentation, patch_size")
+    command.add_argument(
+        "--of",
+        required=True,
+        help="preprocessing, region, standardization, augmentation, patch_size, training_share, segmentation_network, "
+        "lung_outline",
+    )
     _out(command)
     command.add_argument("--data", metavar="DIR", help="folder of the real films; sets PATCHCXR_DATA")
     _set(command, "study (dotted keys)")
@@ -193,7 +199,7 @@ def _train(commands: Any) -> None:
     command.add_argument(
         "--anatomy",
         metavar="MODEL",
-        help="anatomy network that masks the lungs (global, local, infection with input: masked_lungs)",
+        help="anatomy network that masks the lungs (infection with input: masked_lungs); for classifiers that of patchcxr or the cohort's lung masks by default",
     )
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), help="by default what the configuration says"
@@ -266,7 +272,7 @@ def _apply(commands: Any) -> None:
     command.add_argument(
         "--anatomy",
         metavar="MODEL",
-        help="anatomy network; by default the cohort's lung masks where every film has them, else that of patchcxr",
+        help=_LUNGS,
     )
     command.add_argument("--colormap", default="jet", choices=("jet", "viridis", "inferno"), help="jet is the paper's")
     command.add_argument(
@@ -285,15 +291,46 @@ def _apply(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of bootstrap intervals")
     _out(command)
     command = _command(
-        commands, "classify", "Classify films by the vote of their patches", "patchcxr.cli.stages:classify"
+        commands, "classify", "Classify films by the vote of their patches", "patchcxr.cli.classify:classify"
     )
-    command.add_argument("cohort")
-    command.add_argument("--model", required=True, help="local (patch) or global classifier")
-    command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's lung masks")
+    command.add_argument("inputs", nargs="+", metavar="INPUT", help="films, folders of films, cohort tables")
+    command.add_argument(
+        "--model", help="local (patch) or global classifier; the patch classifier of patchcxr by default"
+    )
+    command.add_argument("--anatomy", metavar="MODEL", help=_LUNGS)
     command.add_argument("--global", dest="whole", action="store_true", help="the model is a global classifier")
     command.add_argument("--explain", metavar="CLASS", help="write (probabilistic) Grad-CAM maps of this class too")
-    _out(command)
+    command.add_argument("--out", default="classes", metavar="DIR", help="folder for the results; ./classes by default")
     _set(command, "vote")
+
+
+def _compare_maps(commands: Any) -> None:
+    command = _command(
+        commands,
+        "compare-maps",
+        "Measure saliency maps of several methods against the truth",
+        "patchcxr.cli.compare_maps:compare_maps",
+    )
+    command.add_argument("cohort")
+    command.add_argument(
+        "--maps",
+        action="append",
+        required=True,
+        metavar="NAME=FOLDER",
+        help="maps by study: .npy, grey .png or CheXlocalize .pkl; repeat for more",
+    )
+    command.add_argument(
+        "--probability", action="append", default=[], metavar="NAME", help="maps that are probabilities"
+    )
+    command.add_argument("--truth", default="masks", metavar="masks|boxes|JSON", help="what maps are measured against")
+    command.add_argument(
+        "--finding", action="append", default=[], help="of boxes, JSON and .pkl maps: findings meant; repeat for more"
+    )
+    command.add_argument("--lungs", metavar="PATH", help="cohort or folder of lung masks, or none; else the cohort's")
+    command.add_argument("--size", type=int, metavar="PIXELS", help="side of the grid; else the film's largest map")
+    command.add_argument("--examples", type=int, default=6, help="films that are drawn")
+    command.add_argument("--seed", type=int, default=0, help="of bootstrap intervals")
+    _out(command)
 
 
 def _measure(commands: Any) -> None:
@@ -349,15 +386,7 @@ def _measure(commands: Any) -> None:
     command.add_argument("--anatomy", metavar="MODEL", help="anatomy network; without it the cohort's masks")
     _out(command)
     _set(command, "preprocessing")
-    command = _command(
-        commands, "saliency", "Measure saliency maps against infection masks", "patchcxr.cli.measure:saliency"
-    )
-    command.add_argument("cohort")
-    command.add_argument("--maps", action="append", required=True, metavar="NAME=FOLDER", help="maps (.npy) by study")
-    command.add_argument(
-        "--probability", action="append", default=[], metavar="NAME", help="maps that are probabilities"
-    )
-    _out(command)
+    _compare_maps(commands)
     command = _command(
         commands,
         "metrics",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from patchcxr.cli.common import configured, progress_bar
-from patchcxr.cli.options import open_model
+from patchcxr.cli.options import as_failures, open_model
 from patchcxr.data.cohort import write_cohort
 from patchcxr.data.inputs import read_inputs
 from patchcxr.errors import CohortError, ModelError
@@ -59,7 +59,7 @@ def segment(options: argparse.Namespace) -> int:
     size = fitting_batch(model.module, model.image_size, options.batch_size)
     with progress_bar("segmenting", len(table)) as progress:
         segment_films(model, store, list(table["study"]), out, batch_size=size, prepare=prepare, progress=progress)
-    failures = [_as_failures(skipped), prepare.failures()]
+    failures = [as_failures(skipped), prepare.failures()]
     table = _left(table, failures[1])
     network = (model.config.architecture, network_fingerprint(model))
     since = settings_since(out / "masks" / "settings.json", {"network": network, "whole_lungs": options.whole_lungs})
@@ -119,7 +119,7 @@ def infection(options: argparse.Namespace) -> int:
     size = fitting_batch(model.module, model.image_size, options.batch_size)
     with progress_bar("infection", len(studies)) as progress:
         predict_infection(model, store, studies, out, size, prepare if readers else None, progress, lungs)
-    failures = [_as_failures(skipped), prepare.failures()]
+    failures = [as_failures(skipped), prepare.failures()]
     table = _left(table, failures[1])
     settings = {"network": network_fingerprint(model), "rule": rule, "colormap": [options.colormap, options.drawn_from]}
     settings["lungs"] = "cohort" if readers else network_fingerprint(anatomy)
@@ -173,11 +173,6 @@ def _write_objects(
     films = table[[is_dicom_file(image) for image in table["image"]]]
     with progress_bar("writing DICOM", len(films)) as progress:
         return save_masks_as_dicom(films, masks, output.out / "dicom_seg", Algorithm(*network), pseudonymise, progress)
-
-
-def _as_failures(skipped: pd.DataFrame) -> pd.DataFrame:
-    """What a folder could not use, as rows of the failures."""
-    return failure_table([(row["name"], "folder", row["reason"]) for row in skipped.to_dict("records")])
 
 
 def _left(table: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:

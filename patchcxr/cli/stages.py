@@ -1,10 +1,8 @@
-"""Stages on their own: ``preprocess``, ``train`` and ``classify``."""
+"""Stages on their own: ``preprocess`` and ``train``."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 from pathlib import Path
 
 import cv2
@@ -12,22 +10,16 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.cli.common import configured
-from patchcxr.cli.options import finish, lungs_for, open_cohort, open_model, prepared
+from patchcxr.cli.options import anatomy_for, finish, lungs_for, open_cohort, prepared
 from patchcxr.cli.study import load_study, logged
 from patchcxr.data.splits import check_patients, split_by_patient
-from patchcxr.errors import ConfigError, ModelError
 from patchcxr.inference.batches import choose_device
-from patchcxr.inference.voting import VoteConfig
-from patchcxr.io.arrays import ArrayFolder, safe_name
+from patchcxr.io.arrays import safe_name
 from patchcxr.models.trained import load_model
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study import learn, select
 from patchcxr.study.build import strata, with_classes
-from patchcxr.study.predict import (
-    classify_and_explain_global,
-    classify_and_explain_local,
-)
 from patchcxr.training.fit import HISTORY
 
 
@@ -78,7 +70,8 @@ def train(options: argparse.Namespace) -> int:
             )
             learn.train_infection(select.infection_rows(table, config.infection), store, config, out, lungs)
         else:
-            lungs = lungs_for(table, options.anatomy, out, sizes[network], config.preprocessing)
+            anatomy = anatomy_for(table, options.anatomy)
+            lungs = lungs_for(table, anatomy, out, sizes[network], config.preprocessing)
             rows = select.classified(table)
             act = learn.train_global if network == "global" else learn.train_local
             act(rows, store, lungs, config, out, network)
@@ -113,61 +106,3 @@ def _summarize(out: Path) -> None:
     print(f"model: {path}")
     for name, text in lines.items():
         print(f"  {name:{max(map(len, lines))}}  {text}")
-
-
-def classify(options: argparse.Namespace) -> int:
-    """Write what the classifier says of every film, and its maps where they are asked for."""
-    out, table = Path(options.out), open_cohort(options.cohort)
-    model, config = open_model(options.model)
-    model.require(kind="classifier", where=options.model)
-    vote = configured(VoteConfig, options.set)
-    if not options.whole and not any(change.startswith("patch_size=") for change in options.set):
-        vote = dataclasses.replace(vote, patch_size=model.image_size)
-    failures = prepared(table, out, [vote.image_size], config)
-    table = table[~table["study"].isin(failures["study"])].reset_index(drop=True)
-    lungs = lungs_for(table, options.anatomy, out, vote.image_size, config)
-    films = FilmStore(out / "films", vote.image_size, config)
-    target = None
-    if options.explain is not None:
-        if options.explain not in model.classes:
-            raise ModelError(f"--explain {options.explain!r}: expected one of {', '.join(model.classes)}")
-        target = model.classes.index(options.explain)
-    studies = list(table["study"])
-    if options.whole:
-        failed = classify_and_explain_global(model, films, lungs, studies, out, target, 256)
-    else:
-        failed = classify_and_explain_local(model, films, lungs, studies, out, vote, target, 256)
-    rows = []
-    for row in table[["study", "patient", "label"]].to_dict("records"):
-        rows += _said(out, row, model.classes, options.whole)
-    if not rows:
-        raise ConfigError(f"no film could be classified; the first failure: {failed.iloc[0]['error']}")
-    pd.DataFrame(rows).to_csv(out / "predictions.csv", index=False)
-    return finish(pd.concat([failures, failed], ignore_index=True), out, len(rows), "classified")
-
-
-def _said(out: Path, row: dict[str, object], classes: tuple[str, ...], whole: bool) -> list[dict[str, object]]:
-    study = str(row["study"])
-    if whole:
-        scores = ArrayFolder(out / "scores")
-        if study not in scores:
-            return []
-        p = scores.load(study)
-        return [
-            {**row, "predicted": classes[int(np.argmax(p))], **{f"p_{c}": v for c, v in zip(classes, p, strict=True)}}
-        ]
-    path = ArrayFolder(out / "votes").path(study).with_suffix(".json")
-    if not path.is_file():
-        return []
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        {
-            **row,
-            "predicted": classes[found["prediction"]],
-            **{f"p_{c}": v for c, v in zip(classes, found["probability"], strict=True)},
-            **{f"votes_{c}": v for c, v in zip(classes, found["votes"], strict=True)},
-            "entropy": found["entropy"],
-            "margin": found["margin"],
-            "uncovered_share": found["uncovered_share"],
-        }
-    ]

@@ -114,6 +114,8 @@ def ablation(options: argparse.Namespace) -> int:
         found = run_ablation(config, options.of, out)
         write_table(found, out / options.of)
     print(f"ablation: {found['variant'].nunique()} variants in {out / options.of}.csv")
+    if (tests := out / f"{options.of}_tests.md").is_file():
+        print(f"paired tests on the same test films: {tests}")
     failed = found[found["error"].notna()] if "error" in found else found[:0]
     for row in failed.to_dict("records"):
         print(f"patchcxr: error: {row['variant']}: {row['error']}", file=sys.stderr)

@@ -34,7 +34,18 @@ def test_help_answers_within_0_7_seconds():
 
 @pytest.mark.parametrize(
     "command",
-    ["study", "cohort", "preprocess", "train", "segment", "infection", "classify", "biomarkers", "saliency", "metrics"],
+    [
+        "study",
+        "cohort",
+        "preprocess",
+        "train",
+        "segment",
+        "infection",
+        "classify",
+        "biomarkers",
+        "compare-maps",
+        "metrics",
+    ],
 )
 def test_every_command_explains_itself_and_its_purpose(command, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -151,7 +151,7 @@ def test_stages_run_alone_with_the_trained_networks(study, cohort, tmp_path, cap
     assert (predictions.filter(like="votes_").sum(axis=1) == 4).all()
     whole = ["classify", table, "--model", model["global"], "--global", "--out", str(tmp_path / "g")]
     assert main([*whole, "--set", "image_size=128"]) == 0
-    saliency = ["saliency", table, "--maps", f"cam={tmp_path / 'c' / 'maps'}", "--out", str(tmp_path / "m")]
+    saliency = ["compare-maps", table, "--maps", f"cam={tmp_path / 'c' / 'maps'}", "--out", str(tmp_path / "m")]
     assert main(saliency) == 0
     assert pd.read_csv(tmp_path / "m" / "films.csv")["value"].max() <= 1
     assert main(["biomarkers", table, "--out", str(tmp_path / "b"), "--set", "correction=none"]) == 0

@@ -1,0 +1,101 @@
+"""``patchcxr classify``: classes of films by the vote of their patches, or by the whole film."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from patchcxr.cli.common import configured
+from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, open_model, prepared
+from patchcxr.data.inputs import read_inputs
+from patchcxr.errors import CohortError, ModelError
+from patchcxr.inference.voting import VoteConfig
+from patchcxr.io.arrays import ArrayFolder
+from patchcxr.models.trained import TrainedModel
+from patchcxr.preprocessing.store import FilmStore
+from patchcxr.study.predict import classify_and_explain_global, classify_and_explain_local
+
+MAP_SIZE = 256
+"""Side of the maps that are written, in pixels."""
+
+
+def classify(options: argparse.Namespace) -> int:
+    """Write what the classifier says of every film, and its maps where they are asked for.
+
+    Below ``--out``: ``predictions.csv`` (a row a film), ``votes`` and ``patches`` of each film, ``maps`` with
+    ``--explain``, and ``failures.csv``.
+    """
+    out = Path(options.out)
+    table, skipped = read_inputs(options.inputs, exclude=out)
+    path = options.model or "patches"
+    model, config = open_model(path)
+    model.require(kind="classifier", where=path)
+    vote = vote_settings(model, options.set)
+    target = None if options.explain is None else class_index(model, options.explain, "--explain")
+    failures = [as_failures(skipped), prepared(table, out, [vote.image_size], config)]
+    table = table[~table["study"].isin(failures[-1]["study"])].reset_index(drop=True)
+    lungs = lungs_for(table, anatomy_for(table, options.anatomy), out, vote.image_size, config)
+    films, studies = FilmStore(out / "films", vote.image_size, config), list(table["study"])
+    if options.whole:
+        failures.append(classify_and_explain_global(model, films, lungs, studies, out, target, MAP_SIZE))
+    else:
+        failures.append(classify_and_explain_local(model, films, lungs, studies, out, vote, target, MAP_SIZE))
+    said = predictions(out, table, model.classes, options.whole)
+    if said.empty:
+        raise CohortError(f"no film could be classified; the first failure: {failures[-1].iloc[0]['error']}")
+    said.to_csv(out / "predictions.csv", index=False)
+    for name, count in said["predicted"].value_counts().reindex(list(model.classes), fill_value=0).items():
+        print(f"  {name:14} {count}")
+    return finish(pd.concat(failures, ignore_index=True), out, len(said), "classified")
+
+
+def vote_settings(model: TrainedModel, changes: Sequence[str]) -> VoteConfig:
+    """How the patches of a network vote: as in its training, with ``--set`` laid over it."""
+    known = {field.name for field in dataclasses.fields(VoteConfig)}
+    trained = {key: value for key, value in dict(model.training.get("vote", {})).items() if key in known}
+    settings = {"patch_size": model.image_size, **trained}
+    given = {change.partition("=")[0] for change in changes}
+    kept = [f"{key}={value}" for key, value in settings.items() if key not in given]
+    return configured(VoteConfig, [*kept, *changes])
+
+
+def class_index(model: TrainedModel, name: str, option: str) -> int:
+    """Index of a class of a network.
+
+    Raises
+    ------
+    ModelError
+        If the network does not know the class.
+    """
+    if name not in model.classes:
+        raise ModelError(f"{option} {name!r}: expected one of {', '.join(model.classes)}")
+    return model.classes.index(name)
+
+
+def predictions(out: Path, table: pd.DataFrame, classes: Sequence[str], whole: bool) -> pd.DataFrame:
+    """What was written of every film, as a table: study, patient, label, predicted, ``p_<class>``, and the vote."""
+    scores, votes = ArrayFolder(out / "scores"), ArrayFolder(out / "votes")
+    rows = []
+    for row in table[["study", "patient", "label"]].to_dict("records"):
+        study = str(row["study"])
+        path = votes.path(study).with_suffix(".json")
+        if whole and study in scores:
+            p = scores.load(study)
+            rows.append({**row, "predicted": classes[int(np.argmax(p))], **_named("p", classes, p)})
+        elif not whole and path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            said = {"predicted": classes[found["prediction"]], **_named("p", classes, found["probability"])}
+            votes_for = _named("votes", classes, found["votes"])
+            extra = {key: found[key] for key in ("entropy", "margin", "uncovered_share")}
+            rows.append({**row, **said, **votes_for, **extra})
+    return pd.DataFrame(rows)
+
+
+def _named(prefix: str, classes: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in zip(classes, values, strict=True)}
