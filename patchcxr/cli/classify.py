@@ -14,11 +14,13 @@ import pandas as pd
 from patchcxr.cli.common import configured
 from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, open_model, prepared
 from patchcxr.data.inputs import read_inputs
+from patchcxr.data.labels import SCHEMES
 from patchcxr.errors import CohortError, ModelError
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.store import FilmStore
+from patchcxr.study.build import with_classes
 from patchcxr.study.predict import classify_and_explain_global, classify_and_explain_local
 
 MAP_SIZE = 256
@@ -46,7 +48,7 @@ def classify(options: argparse.Namespace) -> int:
         failures.append(classify_and_explain_global(model, films, lungs, studies, out, target, MAP_SIZE))
     else:
         failures.append(classify_and_explain_local(model, films, lungs, studies, out, vote, target, MAP_SIZE))
-    said = predictions(out, table, model.classes, options.whole)
+    said = predictions(out, with_truth(table, model.classes), model.classes, options.whole)
     if said.empty:
         raise CohortError(f"no film could be classified; the first failure: {failures[-1].iloc[0]['error']}")
     said.to_csv(out / "predictions.csv", index=False)
@@ -78,11 +80,19 @@ def class_index(model: TrainedModel, name: str, option: str) -> int:
     return model.classes.index(name)
 
 
+def with_truth(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Add ``truth``, the class of each label by the scheme that has these classes; empty where there is none."""
+    schemes = [name for name, scheme in SCHEMES.items() if scheme.classes == tuple(classes)]
+    if not schemes or not table["label"].dropna().isin(list(SCHEMES[schemes[0]].mapping)).all():
+        return table.assign(truth=pd.NA)
+    return table.assign(truth=with_classes(table, schemes[0])["class_name"])
+
+
 def predictions(out: Path, table: pd.DataFrame, classes: Sequence[str], whole: bool) -> pd.DataFrame:
-    """What was written of every film, as a table: study, patient, label, predicted, ``p_<class>``, and the vote."""
+    """What was written of every film, as a table: study, patient, label, truth, predicted, ``p_<class>``, and the vote."""
     scores, votes = ArrayFolder(out / "scores"), ArrayFolder(out / "votes")
     rows = []
-    for row in table[["study", "patient", "label"]].to_dict("records"):
+    for row in table[["study", "patient", "label", "truth"]].to_dict("records"):
         study = str(row["study"])
         path = votes.path(study).with_suffix(".json")
         if whole and study in scores:

@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     _train(commands)
     _crossvalidate(commands)
     _apply(commands)
+    _predictions(commands)
     _measure(commands)
     return parser
 
@@ -302,6 +303,40 @@ def _apply(commands: Any) -> None:
     command.add_argument("--explain", metavar="CLASS", help="write (probabilistic) Grad-CAM maps of this class too")
     command.add_argument("--out", default="classes", metavar="DIR", help="folder for the results; ./classes by default")
     _set(command, "vote")
+
+
+def _predictions(commands: Any) -> None:
+    command = _command(
+        commands, "calibrate", "Calibration, temperature and selective prediction", "patchcxr.cli.calibrate:calibrate"
+    )
+    command.add_argument("predictions", help="table with study, patient, truth, predicted, p_CLASS (and method)")
+    command.add_argument("--validation", metavar="CSV", help="the same for films of other patients, to fit on")
+    command.add_argument("--bins", type=int, default=15)
+    _resampled(command)
+    _out(command)
+    command = _command(
+        commands, "ensemble", "Several classifiers as one: majority or weighted", "patchcxr.cli.calibrate:ensemble"
+    )
+    command.add_argument(
+        "predictions", nargs="+", metavar="CSV", help="one table a classifier, or with a column method"
+    )
+    command.add_argument("--validation", nargs="+", metavar="CSV", help="tables of other patients, in the same order")
+    command.add_argument("--rule", choices=("majority", "weighted"), default="majority")
+    _resampled(command)
+    _out(command)
+    command = _command(
+        commands, "patches-needed", "How many patches a vote needs", "patchcxr.cli.calibrate:patches_needed"
+    )
+    command.add_argument("folder", help="folder that patchcxr classify wrote")
+    command.add_argument("--rule", choices=("majority", "mean_probability"), default="majority", help="of the vote")
+    command.add_argument("--level", type=float, default=0.95, help="probability from which a vote counts as settled")
+    command.add_argument("--out", metavar="DIR", help="FOLDER/patches_needed by default")
+    _resampled(command)
+
+
+def _resampled(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--resamples", type=int, default=1000)
 
 
 def _compare_maps(commands: Any) -> None:

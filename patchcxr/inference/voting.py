@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from patchcxr.config import config
 from patchcxr.errors import ConfigError, ImageError, MaskError, ModelError
-from patchcxr.inference.forward import as_batch, device_of, evaluating, features_of, is_pooled_linear, pool
+from patchcxr.inference.forward import as_batch, device_of, evaluating, features_of, has_closed_form, pool
+from patchcxr.measure.votes import winners
 from patchcxr.patches.location import CoverageReport, coverage, coverage_report
 from patchcxr.patches.sampling import cut_patches, dense_centres, pad_for_patches, sample_centres
 from patchcxr.preprocessing.geometry import resize_image
@@ -136,8 +137,7 @@ def majority(probabilities: FloatArray) -> tuple[int, IntArray]:
         raise ModelError("the network gives NaN for this film; expected probabilities; check its weights and the film")
     votes = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     mean = probabilities.mean(axis=0, dtype=np.float64)
-    tied = np.flatnonzero(votes == votes.max())
-    return int(tied[mean[tied].argmax()]), votes
+    return int(winners(votes, mean)), votes
 
 
 def vote_entropy(votes: IntArray) -> float:
@@ -192,7 +192,7 @@ def vote(
     """
     centres = patch_centres(masked_image, lung_mask, config, rng)
     with evaluating(model), torch.inference_mode():
-        if is_pooled_linear(model):
+        if has_closed_form(model, (config.patch_size, config.patch_size)):
             batches = (pool(model, features) for features in patch_features(model, masked_image, centres, config))
         else:
             batches = (model(patches) for patches in patch_batches(model, masked_image, centres, config))
@@ -264,19 +264,39 @@ def patch_features(model: nn.Module, image: FloatArray, centres: IntArray, confi
         for patches in patch_batches(model, image, centres, config):
             yield features_of(model, patches)
         return
+    features, places, cell = film_features(model, image, centres, config)
+    side = config.patch_size // cell
+    windows = features.unfold(1, side, 1).unfold(2, side, 1)
+    for part in places.split(config.batch_size):
+        yield windows[:, part[:, 0], part[:, 1]].transpose(0, 1)
+
+
+def film_features(
+    model: nn.Module, image: FloatArray, centres: IntArray, config: VoteConfig
+) -> tuple[Tensor, Tensor, int]:
+    """Features of a film from one pass over the part of it that the windows at ``centres`` cover.
+
+    Returns
+    -------
+    features, places, cell
+        (F, h, w); the upper left feature of each window, int (K, 2); and the
+        pixels of the film a feature.
+
+    Raises
+    ------
+    ModelError
+        If the windows do not lie on the grid of the features.
+    """
     size, first, last = config.patch_size, centres.min(axis=0), centres.max(axis=0)
     region = pad_for_patches(image, size)[first[0] : last[0] + size, first[1] : last[1] + size]
     features = features_of(model, as_batch(region, device_of(model)))[0]
-    cell = region.shape[0] // features.shape[1]
+    cell = round(region.shape[0] / features.shape[1])
     if size % cell or config.stride % cell or features.shape[1] * cell != region.shape[0]:
         raise ModelError(
             f"dense voting got patch_size {size} and stride {config.stride} for a network with one feature every "
             f"{cell} pixels; expected multiples of {cell}; change them, or set vote.mode to 'sampled'"
         )
-    windows = features.unfold(1, size // cell, 1).unfold(2, size // cell, 1)
-    places = torch.from_numpy((centres - first) // cell).to(features.device)
-    for part in places.split(config.batch_size):
-        yield windows[:, part[:, 0], part[:, 1]].transpose(0, 1)
+    return features, torch.from_numpy((centres - first) // cell).to(features.device), cell
 
 
 def classify_global(

@@ -206,6 +206,7 @@ def column_title(name: Any) -> str:
     if text in ("p", "n") or text.startswith(("p ", "n ")) or not text.islower():
         return text
     known = {"f1": "F1", "f2": "F2", "auroc": "AUROC", "auc": "AUC", "iou": "IoU", "npv": "NPV", "ctr": "CTR"}
+    known |= {"ece": "ECE", "mce": "MCE", "nll": "NLL", "aurc": "AURC"}
     known |= {"std": "SD", "ks": "KS", "id": "ID", "w": "W", "df": "df"}
     first, *rest = text.split()
     return " ".join([known.get(first, first[0].upper() + first[1:]), *(known.get(word, word) for word in rest)])

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import SplitError
+from patchcxr.inference.predictions import by_method
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.classification import classification_scores, confusion_matrix, one_vs_rest_auroc
+from patchcxr.report.calibration_tables import calibrate, write_calibration
 from patchcxr.report.tables import write_table
 from patchcxr.stats.detectors import mcnemar
 from patchcxr.stats.intervals import cluster_bootstrap, normal_interval
@@ -117,10 +119,34 @@ def score_predictions(
         write_table(pd.DataFrame([row]), folder / "comparison")
 
 
-def classification(study: Study, folder: Path) -> pd.DataFrame:
-    """Predictions of the test films and the scores of both classifiers."""
+def score_calibration(
+    table: pd.DataFrame,
+    classes: tuple[str, ...],
+    folder: Path,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    validation: pd.DataFrame | None = None,
+) -> None:
+    """Calibration and selective prediction of each method of a table of predictions.
+
+    Writes ``calibration``, ``reliability``, ``selective`` and ``selective_curve``
+    (:func:`~patchcxr.report.calibration_tables.write_calibration`). With a
+    table of the same methods for validation films, of other patients, a
+    temperature is fitted too.
+    """
+    fit_on = None if validation is None else by_method(validation, classes, "the validation predictions")
+    write_calibration(calibrate(by_method(table, classes), fit_on), folder, rng, resamples)
+
+
+def classification(study: Study, folder: Path, validation: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Predictions of the test films, the scores of both classifiers, and their calibration.
+
+    ``validation``: predictions of the validation films in the form of
+    :func:`predictions`, for temperature scaling.
+    """
     table = predictions(study)
     write_table(table, folder / "predictions")
-    rng = np.random.default_rng(study.config.seed)
-    score_predictions(table, study.scheme.classes, folder, rng, study.config.report.bootstrap_resamples)
+    rng, resamples = np.random.default_rng(study.config.seed), study.config.report.bootstrap_resamples
+    score_predictions(table, study.scheme.classes, folder, rng, resamples)
+    score_calibration(table, study.scheme.classes, folder, rng, resamples, validation)
     return failure_table([])

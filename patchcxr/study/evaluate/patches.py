@@ -30,7 +30,8 @@ def patch_table(study: Study) -> pd.DataFrame:
     classes, stored, parts = study.scheme.classes, ArrayFolder(study.out / "local_test" / "patches"), []
     for row in study.classified("test")[["study", "patient", "class_name"]].to_dict("records"):
         if str(row["study"]) in stored:
-            part = pd.DataFrame(stored.load(str(row["study"])), columns=list(PATCH_COLUMNS)).assign(**row)
+            seen = stored.load(str(row["study"]))[:, : len(PATCH_COLUMNS)]
+            part = pd.DataFrame(seen, columns=list(PATCH_COLUMNS)).assign(**row)
             part["predicted"] = [classes[int(index)] for index in part["predicted"]]
             parts.append(part)
     if not parts:
