@@ -142,13 +142,17 @@ def ensemble(options: argparse.Namespace) -> int:
 
 def _score_ensemble(members: dict[str, Predictions], table: pd.DataFrame, out: Path, seed: int, resamples: int) -> None:
     first = next(iter(members.values()))
-    if (first.truth < 0).any():
-        print("  not scored: some films have no truth")
+    unknown = int((first.truth < 0).sum())
+    if unknown == len(first.truth):
+        print("  not scored: no film has a truth")
         return
+    if unknown:
+        print(f"  {unknown} films have no truth and are not scored")
     from patchcxr.study.evaluate.classification import score_predictions
 
     each = [member.table.assign(method=name) for name, member in members.items()]
     stacked = pd.concat([*each, table], ignore_index=True)
+    stacked = stacked[stacked["truth"].notna()]
     score_predictions(stacked, first.classes, out, np.random.default_rng(seed), resamples)
     print((out / "scores.md").read_text(encoding="utf-8"))
 

@@ -89,7 +89,7 @@ def with_truth(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def predictions(out: Path, table: pd.DataFrame, classes: Sequence[str], whole: bool) -> pd.DataFrame:
-    """What was written of every film, as a table: study, patient, label, truth, predicted, ``p_<class>``, and the vote."""
+    """What was written of every film: study, patient, label, truth, predicted, ``p_<class>``, and the vote."""
     scores, votes = ArrayFolder(out / "scores"), ArrayFolder(out / "votes")
     rows = []
     for row in table[["study", "patient", "label", "truth"]].to_dict("records"):

@@ -200,7 +200,8 @@ def _train(commands: Any) -> None:
     command.add_argument(
         "--anatomy",
         metavar="MODEL",
-        help="anatomy network that masks the lungs (infection with input: masked_lungs); for classifiers that of patchcxr or the cohort's lung masks by default",
+        help="anatomy network that masks the lungs (infection with input: masked_lungs; for classifiers, where not "
+        "every film has lung masks, that of patchcxr by default)",
     )
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), help="by default what the configuration says"

@@ -8,6 +8,7 @@ so that a resumed training repeats an uninterrupted one exactly.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 import signal
@@ -98,6 +99,7 @@ class _Steps(pl.LightningModule):
         self.loss = loss
         self.session = session
         self.score = score
+        self.train_score = copy.deepcopy(score) if score is not None and score.of_training else None
         self.first = session.record.epochs
         self.started = time.monotonic() - session.record.seconds
         self.penalised = [p for p in self.module.parameters() if p.ndim > 1 and p.requires_grad]
@@ -157,10 +159,13 @@ class _Steps(pl.LightningModule):
                 group["lr"] = rate
         self.train_sum = torch.zeros(2, dtype=torch.float64)
         self.val_sum = torch.zeros(2, dtype=torch.float64)
+        if self.train_score is not None:
+            self.train_score.reset()
 
     def training_step(self, batch: tuple[Tensor, Tensor], step: int) -> Tensor:
         inputs, target = batch
-        loss = self.loss(self.module(inputs).float(), target)
+        logits = self.module(inputs).float()
+        loss = self.loss(logits, target)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -169,6 +174,8 @@ class _Steps(pl.LightningModule):
                 "or set precision: 32-true"
             )
         self.train_sum += torch.tensor([value * len(inputs), len(inputs)], dtype=torch.float64)
+        if self.train_score is not None:
+            self.train_score.update(logits.detach(), target)
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -208,7 +215,10 @@ class _Steps(pl.LightningModule):
             row["val_loss"] = self._mean(self.val_sum)
             if self.score is not None:
                 self.score.counts = self._over_devices(self.score.counts)
-                row[self.score.name] = self.score.compute()
+                row |= self.score.values()
+        if self.train_score is not None:
+            self.train_score.counts = self._over_devices(self.train_score.counts)
+            row |= {f"train_{name}": value for name, value in self.train_score.values().items()}
         optimizer = self.trainer.optimizers[0]
         row["lr"] = optimizer.param_groups[0]["lr"]
         if self.session.config.unfreeze is not None:

@@ -19,10 +19,13 @@ class Score(ABC):
         Column of the history, and the name that ``TrainConfig.monitor`` takes.
     counts
         What :meth:`update` adds up.
+    of_training
+        Whether the training items are scored too, as they are met in the epoch: augmented, and by weights that change.
     """
 
     name: str
     counts: Tensor
+    of_training = False
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -36,11 +39,16 @@ class Score(ABC):
     def compute(self) -> float:
         """Score of all batches since :meth:`reset`; NaN where it is undefined."""
 
+    def values(self) -> dict[str, float]:
+        """The score and what goes with it, by their columns in the history."""
+        return {self.name: self.compute()}
+
 
 class MacroF1(Score):
-    """F1 averaged over classes, on which Oh 2020 stops early; an absent class is left out."""
+    """F1 averaged over classes, on which Oh 2020 stops early, with the accuracy; an absent class is left out."""
 
     name = "macro_f1"
+    of_training = True
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
@@ -55,6 +63,10 @@ class MacroF1(Score):
     def compute(self) -> float:
         """Macro-F1 in [0, 1]."""
         return classification_scores(self.counts.numpy())["macro"]["f1"]
+
+    def values(self) -> dict[str, float]:
+        """Macro-F1 and accuracy."""
+        return super().values() | {"accuracy": float(self.counts.diagonal().sum() / self.counts.sum())}
 
 
 class MeanDice(Score):

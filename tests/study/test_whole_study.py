@@ -184,7 +184,7 @@ def test_the_notebook_runs_on_the_outputs_of_a_study(study, monkeypatch):
     assert "vote entropy" in printed
 
 
-@pytest.mark.parametrize("script", ["saliency_comparison", "detector_benchmark"])
+@pytest.mark.parametrize("script", ["detector_benchmark"])
 def test_the_analysis_scripts_read_a_finished_study(study, script):
     import subprocess
     import sys

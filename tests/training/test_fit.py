@@ -67,7 +67,19 @@ def untimed(history):
 def test_training_learns_and_its_history_is_on_disk(tmp_path):
     module, result = train(tmp_path, epochs=12, learning_rate=0.03)
     assert result.history["train_loss"].iloc[-1] < 0.8 * result.history["train_loss"].iloc[0]
-    assert list(result.history) == ["epoch", "train_loss", "val_loss", "macro_f1", "lr", "seconds"]
+    assert list(result.history) == [
+        *(
+            "epoch",
+            "train_loss",
+            "val_loss",
+            "macro_f1",
+            "accuracy",
+            "train_macro_f1",
+            "train_accuracy",
+            "lr",
+            "seconds",
+        )
+    ]
     assert list(result.history["epoch"]) == list(range(1, 13))
     assert result.best_value == result.history["macro_f1"].max()
     assert result.best_epoch == 1 + result.history["macro_f1"].argmax()
