@@ -16,6 +16,7 @@ WEIGHTS: Final = Path(__file__).parent / "weights"
 SHIPPED: Final = {
     "anatomy": "lungs and heart, with the part of the lungs behind the heart",
     "infection": "infection of the lungs (opacities)",
+    "patches": "normal, bacterial, tuberculosis or viral, by the vote of patches",
 }
 MOST_BYTES: Final = 20_000_000
 """A shipped file is part of the package, which everybody downloads."""
@@ -46,7 +47,7 @@ def shipped(name: str) -> TrainedModel:
     Parameters
     ----------
     name
-        One of :data:`SHIPPED`: ``anatomy`` or ``infection``.
+        One of :data:`SHIPPED`, such as ``anatomy``.
 
     Raises
     ------

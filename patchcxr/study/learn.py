@@ -224,7 +224,7 @@ def train_local(
             return PatchDataset(load, labels, size, stage.patches_per_film, config.seed, train.sampler, train.augment)
         return PatchDataset(load, labels, size, stage.patches_per_film, config.seed + VALIDATION_SEED)
 
-    _learn_classifier(rows, data, stage, config, folder, size, name)
+    _learn_classifier(rows, data, stage, config, folder, size, name, vote=to_dict(config.classification.vote))
 
 
 def _learn_classifier(
@@ -235,6 +235,7 @@ def _learn_classifier(
     folder: Path,
     size: int,
     name: str,
+    **notes: Any,
 ) -> None:
     classes = SCHEMES[config.classification.labels].classes
     if stage.training_share < 1:
@@ -259,6 +260,7 @@ def _learn_classifier(
         size,
         region=config.classification.region,
         **({"training_share": f"{stage.training_share:g}"} if stage.training_share < 1 else {}),
+        **notes,
     )
 
 
@@ -272,7 +274,7 @@ def _learn(
     folder: Path,
     classes: tuple[str, ...],
     image_size: int,
-    **notes: str,
+    **notes: Any,
 ) -> None:
     recipe = dataclasses.replace(recipe, seed=config.seed)
     module = create_model(model, seed=config.seed)

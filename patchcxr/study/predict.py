@@ -34,7 +34,8 @@ from patchcxr.study.steps import FAILURE_COLUMNS
 from patchcxr.types import AnyArray, BoolArray, FloatArray
 
 PATCH_COLUMNS = ("row", "column", "predicted", "mean", "std")
-"""What is kept of each patch: its centre, its most probable class, and the intensity of its lung pixels."""
+"""What is kept of each patch: its centre, its most probable class, and the intensity of its lung pixels; after these
+columns, its probability of each class."""
 
 
 def failure_table(rows: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
@@ -245,6 +246,8 @@ def lung_view(films: FilmStore, lungs: Lungs, study: str, region: str = "mask") 
     ``mask``: film times lung mask (Oh 2020, section II.B). ``crop``: the
     smallest rectangle round the lungs and a border of 2.5 %, stretched to the
     film's size (Tabik 2020; Hertel 2022). ``whole``: the film as it is.
+    ``lungs_only``: the lung mask itself, 1 in the lungs and 0 elsewhere, for
+    what their outline alone tells (Oh 2020, section V-F).
     """
     film = as_film(films.film(study))
     lung = lungs.lung(study, film.shape[0])
@@ -255,6 +258,8 @@ def lung_view(films: FilmStore, lungs: Lungs, study: str, region: str = "mask") 
         box = lung_box(lung)
         film, lung = crop_to_lungs(film, lung)
         film, lung = resize_image(film, films.size), resize_mask(lung, films.size)
+    elif region == "lungs_only":
+        film = lung.astype(np.float32)
     return LungView(film, lung, box)
 
 
@@ -338,7 +343,7 @@ def classify_and_explain_local(
             maps.save(study, view.place(result.maps[0], map_size))
         found = result.vote
         mean, std = patch_intensity_at(view.image, found.centres, vote.patch_size, view.lung)
-        seen = np.column_stack([found.centres, found.probabilities.argmax(axis=1), mean, std])
+        seen = np.column_stack([found.centres, found.probabilities.argmax(axis=1), mean, std, found.probabilities])
         patches.save(study, seen.astype(np.float32))
         temporary = record.with_suffix(".tmp")
         temporary.write_text(

@@ -62,22 +62,23 @@ def test_a_missing_file_and_an_unknown_name_are_told_in_words(folder):
         shipped("infection")
     with pytest.raises(CheckpointError, match=r"infection\.md: this installation of patchcxr lacks this card"):
         card("infection")
-    with pytest.raises(ConfigError, match="'lungs'; expected one of anatomy, infection"):
+    with pytest.raises(ConfigError, match="'lungs'; expected one of anatomy, infection, patches"):
         shipped("lungs")
 
 
 def test_the_command_lists_networks_and_prints_a_card(trained, folder, capsys):
     ship(trained, folder / "anatomy.safetensors")
     ship(trained, folder / "infection.safetensors")
+    ship(trained, folder / "patches.safetensors")
     (folder / "anatomy.md").write_text("# Lungs and heart\nNot for clinical use.\n", encoding="utf-8")
     assert main(["models"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in listed] == ["anatomy", "infection"]
+    assert [line.split()[0] for line in listed] == ["anatomy", "infection", "patches"]
     assert "MB" in listed[0]
     assert main(["models", "anatomy"]) == 0
     assert capsys.readouterr().out.startswith("# Lungs and heart")
     assert main(["models", "heart"]) == 2
-    assert "expected one of anatomy, infection" in capsys.readouterr().err
+    assert "expected one of anatomy, infection, patches" in capsys.readouterr().err
 
 
 def test_the_list_says_what_is_missing(folder, capsys):
