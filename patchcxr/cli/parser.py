@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     _train(commands)
     _crossvalidate(commands)
     _apply(commands)
+    _explain(commands)
     _predictions(commands)
     _measure(commands)
     return parser
@@ -304,6 +305,44 @@ def _apply(commands: Any) -> None:
     command.add_argument("--explain", metavar="CLASS", help="write (probabilistic) Grad-CAM maps of this class too")
     command.add_argument("--out", default="classes", metavar="DIR", help="folder for the results; ./classes by default")
     _set(command, "vote")
+
+
+def _explain(commands: Any) -> None:
+    explain = _command(
+        commands, "explain", "Maps of why a classifier says what it says", "patchcxr.cli.explain:explain"
+    )
+    explain.add_argument(
+        "--target", default="predicted", metavar="CLASS", help="class that is explained, all, or predicted (default)"
+    )
+    explain.add_argument(
+        "--normalization",
+        default="minmax",
+        choices=("minmax", "max", "none"),
+        help="of each map; minmax is the paper's",
+    )
+    explain.add_argument("--map-size", type=int, default=256, help="side of the maps that are written")
+    explain.add_argument("--colormap", default="jet", choices=("jet", "viridis", "inferno"), help="jet is the paper's")
+    explain.add_argument("--no-pictures", action="store_true", help="write maps and tables alone")
+    sanity = _command(
+        commands, "sanity", "Do maps depend on the network? Weights and labels at random", "patchcxr.cli.explain:sanity"
+    )
+    sanity.add_argument("--target", required=True, metavar="CLASS", help="class whose maps are checked")
+    sanity.add_argument("--films", type=int, default=16, help="films that are drawn, of the target where there are any")
+    sanity.add_argument("--random-labels", metavar="MODEL", help="the same network, trained on permuted labels")
+    sanity.add_argument(
+        "--patches", type=int, nargs="+", default=[25, 50, 100, 200], help="K for which draws are compared"
+    )
+    sanity.add_argument("--draws", type=int, default=4, help="draws of patches that are compared")
+    sanity.add_argument("--seed", type=int, default=0)
+    for command, out in ((explain, "explanation"), (sanity, "sanity")):
+        command.add_argument("inputs", nargs="+", metavar="INPUT", help="films, folders of films, cohort tables")
+        command.add_argument("--model", help="local (patch) or global classifier; that of patchcxr by default")
+        command.add_argument("--anatomy", metavar="MODEL", help=_LUNGS)
+        command.add_argument("--global", dest="whole", action="store_true", help="the model is a global classifier")
+        command.add_argument("--mode", choices=("sampled", "dense"), help="patches drawn at random, or a grid of them")
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+        command.add_argument("--out", default=out, metavar="DIR", help=f"folder for the results; ./{out} by default")
+        _set(command, "vote")
 
 
 def _predictions(commands: Any) -> None:

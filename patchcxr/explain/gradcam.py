@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from patchcxr.errors import ConfigError, ModelError
-from patchcxr.inference.forward import as_batch, device_of, evaluating, features_of, is_pooled_linear, pool
+from patchcxr.explain.gradients import check_classes, forward_with_features, gradient_map
+from patchcxr.inference.forward import (
+    as_batch,
+    check_logits,
+    device_of,
+    evaluating,
+    features_of,
+    has_closed_form,
+    is_pooled_linear,
+    pool,
+)
 from patchcxr.types import AnyArray, FloatArray, IntArray
 
 NORMALIZATIONS = ("minmax", "max", "none")
@@ -45,10 +55,14 @@ def grad_cam(
         ``identity``: the closed form for classifiers that end in a mean over
         the features and a linear layer; no backward pass. ``autograd``: the
         gradient, for any convolutional classifier. ``auto``: the closed form
-        where the network allows it and ``layer`` is not given.
+        where the network allows it and ``layer`` is not given. Whether it
+        does is tried, once a network
+        (:func:`~patchcxr.inference.forward.has_closed_form`).
     layer
         Module whose output is f of eq. 3, the last convolutional block as a
-        rule. Needed for networks without ``features`` and a linear ``head``.
+        rule. None leaves it to
+        :func:`~patchcxr.explain.gradients.find_layer` where the gradient is
+        needed; that costs a forward pass of one image.
 
     Returns
     -------
@@ -57,14 +71,20 @@ def grad_cam(
     Raises
     ------
     ModelError
-        If a target is no class of the network, or ``layer`` is missing or
-        gives no feature maps.
+        If a target is no class of the network, its logits are not finite,
+        the layer gives no feature maps, or the identity does not hold.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    >>> grad_cam(network, torch.rand(4, 16, 16), targets=[0, 1, 2, 0]).shape
+    (4, 16, 16)
     """
     if normalization not in NORMALIZATIONS:
         raise ConfigError(f"normalization: got {normalization!r}; expected one of {NORMALIZATIONS}")
-    identity = uses_identity(model, method, layer)
+    batch = as_batch(images, device_of(model))
+    identity = uses_identity(model, method, layer, batch.shape[2:])
     with evaluating(model), torch.inference_mode(identity), torch.set_grad_enabled(not identity):
-        batch = as_batch(images, device_of(model))
         classes = torch.as_tensor(targets, dtype=torch.long, device=batch.device)
         if classes.ndim and classes.shape != batch.shape[:1]:
             raise ModelError(
@@ -73,24 +93,90 @@ def grad_cam(
             )
         classes = classes.expand(len(batch))
         if identity:
-            maps = pooled_linear_maps(model, features_of(model, batch), classes)
+            features = features_of(model, batch)
+            check_logits(pool(model, features))
+            maps = pooled_linear_maps(model, features, classes)
         else:
             maps = gradient_map(*forward_with_features(model, batch, layer), classes)[:, None]
-        return normalize(upsample(maps, batch.shape[2:]), normalization)[:, 0].numpy(force=True)
+        scaled = upsample(scale_maps(maps.float(), batch.shape[2:], normalization), batch.shape[2:])
+        return (scaled if normalization == "none" else scaled.clamp_(0, 1))[:, 0].numpy(force=True)
 
 
-def uses_identity(model: nn.Module, method: str, layer: nn.Module | None) -> bool:
-    """Whether ``method`` means the closed form for this network."""
+class ClassCams(NamedTuple):
+    """Softmax of each image, float32 (B, C); and its Grad-CAM for each class asked for, float32 (B, C', H, W)."""
+
+    probabilities: FloatArray
+    maps: FloatArray
+
+
+def grad_cam_of_classes(
+    model: nn.Module,
+    images: AnyArray | Tensor,
+    classes: Sequence[int] | None = None,
+    normalization: str = "minmax",
+    method: str = "auto",
+    layer: nn.Module | None = None,
+) -> ClassCams:
+    """Probabilities of each image and its Grad-CAM for several classes, from one forward pass.
+
+    Parameters
+    ----------
+    model, images, normalization, method, layer
+        As for :func:`grad_cam`.
+    classes
+        Class indices, in this order; None maps all.
+    """
+    if normalization not in NORMALIZATIONS:
+        raise ConfigError(f"normalization: got {normalization!r}; expected one of {NORMALIZATIONS}")
+    batch = as_batch(images, device_of(model))
+    identity = uses_identity(model, method, layer, batch.shape[2:])
+    with evaluating(model), torch.inference_mode(identity), torch.set_grad_enabled(not identity):
+        logits, maps = class_maps(model, batch, classes, identity, layer)
+        scaled = upsample(scale_maps(maps, batch.shape[2:], normalization), batch.shape[2:])
+        scaled = scaled if normalization == "none" else scaled.clamp_(0, 1)
+        return ClassCams(logits.softmax(dim=1).numpy(force=True), scaled.numpy(force=True))
+
+
+def class_maps(
+    model: nn.Module, batch: Tensor, classes: Sequence[int] | None, identity: bool, layer: nn.Module | None
+) -> tuple[Tensor, Tensor]:
+    """Logits (B, C) and Grad-CAM at feature resolution (B, C', u, v), float32, of a network in evaluation mode."""
+    if identity:
+        features = features_of(model, batch).float()
+        with torch.autocast(batch.device.type, enabled=False):
+            logits = check_logits(pool(model, features))
+            return logits, pooled_linear_maps(model, features, _indices(classes, logits)[None])
+    logits, features = forward_with_features(model, batch, layer)
+    wanted = _indices(classes, logits)
+    maps = [gradient_map(logits, features, c.expand(len(logits)), retain_graph=True) for c in wanted]
+    return logits.detach().float(), torch.stack(maps, dim=1).float()
+
+
+def _indices(classes: Sequence[int] | None, logits: Tensor) -> Tensor:
+    wanted = range(logits.shape[1]) if classes is None else classes
+    return torch.as_tensor(list(wanted), dtype=torch.long, device=logits.device)
+
+
+def uses_identity(model: nn.Module, method: str, layer: nn.Module | None, size: Sequence[int]) -> bool:
+    """Whether ``method`` means the closed form for this network and images of this height and width.
+
+    Raises
+    ------
+    ModelError
+        If the identity is asked for and does not hold.
+    """
     if method not in METHODS:
         raise ConfigError(f"method: got {method!r}; expected one of {METHODS}")
-    if method == "auto":
-        return layer is None and is_pooled_linear(model)
-    if method == "identity" and not (layer is None and is_pooled_linear(model)):
+    if method == "autograd":
+        return False
+    holds = layer is None and has_closed_form(model, size)
+    if method == "identity" and not holds:
+        fault = "its logits are not head(mean of features)" if layer is None and is_pooled_linear(model) else ""
         raise ModelError(
-            f"got {type(model).__name__} for the identity; expected features(), a linear head, and no layer; "
-            "use method='autograd'"
+            f"got {type(model).__name__} for the identity{fault and ': ' + fault}; expected features(), their mean "
+            "and a linear head with nothing between, and no layer; use method='autograd'"
         )
-    return method == "identity"
+    return holds
 
 
 def pooled_linear_maps(model: nn.Module, features: Tensor, classes: Tensor) -> Tensor:
@@ -122,90 +208,47 @@ def pooled_linear_maps(model: nn.Module, features: Tensor, classes: Tensor) -> T
     return functional.conv2d(features, alpha[:, :, None, None]).relu()  # (3)
 
 
-def gradient_map(logits: Tensor, features: Tensor, classes: Tensor, retain_graph: bool = False) -> Tensor:
-    """Grad-CAM at feature resolution, (B, u, v), by a backward pass.
-
-    The gradient is that of the sum of y_c over the samples, each with its own
-    class: in evaluation mode no sample depends on another, so each has the
-    gradient of its own score.
-
-    Parameters
-    ----------
-    logits
-        (B, C), with the graph that leads to them from ``features``.
-    features
-        f of eq. 3, (B, F, u, v).
-    classes
-        Class c of each sample, int (B,).
-    retain_graph
-        Keep the graph for another class.
-    """
-    scores = logits.gather(1, check_classes(classes, logits.shape[1])[:, None])
-    (gradient,) = torch.autograd.grad(scores.sum(), features, retain_graph=retain_graph)
-    alpha = gradient.mean(dim=(2, 3))  # (4), Z = uv
-    return torch.einsum("bk,bkuv->buv", alpha, features.detach()).relu()  # (3)
-
-
-def forward_with_features(model: nn.Module, batch: Tensor, layer: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Logits (B, C) and the features that they depend on, with the graph between them; gradients must be on.
-
-    The hook on ``layer`` is gone when this returns. It hands a copy of the
-    features on, so that an activation that works in place does not change them.
-    """
-    if layer is None and is_pooled_linear(model):
-        with torch.no_grad():
-            features = features_of(model, batch)
-        features.requires_grad_()
-        return pool(model, features), features
-    if layer is None:
-        raise ModelError(
-            f"{type(model).__name__} has no features() with a linear head; expected a layer; "
-            "give its last convolutional block, such as layer=model.layer4"
-        )
-    seen: list[Any] = []
-
-    def remember(module: nn.Module, inputs: object, output: Any) -> Any:
-        seen.append(output)
-        return output.clone() if isinstance(output, Tensor) else output
-
-    handle = layer.register_forward_hook(remember)
-    try:
-        logits = model(batch.clone().requires_grad_())
-    finally:
-        handle.remove()
-    if len(seen) != 1 or not isinstance(seen[0], Tensor) or seen[0].ndim != 4:
-        got = [tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__ for output in seen]
-        raise ModelError(
-            f"layer {type(layer).__name__} gave {got} in one forward pass; expected one output of shape (B, F, h, w); "
-            "give a convolutional block of this network that runs once"
-        )
-    return logits, seen[0]
-
-
-def check_classes(classes: Tensor, known: int) -> Tensor:
-    """Return ``classes`` if a network of ``known`` classes has them all."""
-    if classes.numel() and not (classes.min() >= 0 and classes.max() < known):
-        raise ModelError(
-            f"got classes {sorted(set(classes.flatten().tolist()))} for a network of {known} classes; "
-            f"expected 0 to {known - 1}; correct the target"
-        )
-    return classes
-
-
 def upsample(maps: Tensor, size: Sequence[int]) -> Tensor:
     """UP of eq. 3: bilinear, pixel centres aligned, (B, C, u, v) to (B, C, H, W)."""
     return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def normalize(maps: Tensor, normalization: str) -> Tensor:
-    """Bring each map of (B, C, H, W) to the scale that ``normalization`` names (see :func:`grad_cam`).
+def scale_maps(maps: Tensor, size: Sequence[int], normalization: str) -> Tensor:
+    """Scale each map of (B, C, u, v) so that it lies on the scale of ``normalization`` once it is upsampled.
+
+    The weights of an interpolated pixel add up to 1, so that scaling before
+    :func:`upsample` is scaling after it, on far fewer numbers. The largest
+    and the smallest pixel are found without the others: between neighbouring
+    features the map is bilinear, so they lie where such a stretch begins or
+    ends in both directions.
 
     A map whose range is below 1e-6 of its maximum counts as constant: what
     is left then is rounding.
+
+    Parameters
+    ----------
+    maps
+        Not negative, (B, C, u, v).
+    size
+        Height and width that the maps will have.
+    normalization
+        See :func:`grad_cam`.
     """
     if normalization == "none":
         return maps
-    high = maps.amax(dim=(2, 3), keepdim=True)
-    low = maps.amin(dim=(2, 3), keepdim=True) if normalization == "minmax" else torch.zeros_like(high)
+    rows, columns = (_ends(cells, pixels).to(maps) for cells, pixels in zip(maps.shape[2:], size, strict=True))
+    with torch.autocast(maps.device.type, enabled=False):
+        ends = rows @ maps @ columns.T
+    high = ends.amax(dim=(2, 3), keepdim=True)
+    low = ends.amin(dim=(2, 3), keepdim=True) if normalization == "minmax" else torch.zeros_like(high)
     span = high - low
-    return (maps - low).mul_(torch.where(span > 1e-6 * high, 1 / span, 0))
+    return (maps - low) * torch.where(span > 1e-6 * high, 1 / span, 0)
+
+
+def _ends(cells: int, pixels: int) -> Tensor:
+    """Weights (n, cells) of the first and last pixel of each stretch over which interpolation is linear."""
+    weights = functional.interpolate(torch.eye(cells)[None], size=pixels, mode="linear", align_corners=False)[0].T
+    stretch = (weights > 0).int().argmax(dim=1)
+    begins = torch.ones(pixels, dtype=torch.bool)
+    begins[1:] = stretch[1:] != stretch[:-1]
+    return weights[begins | begins.roll(-1)]

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from patchcxr.errors import ConfigError
-from patchcxr.explain.gradcam import (
-    NORMALIZATIONS,
-    forward_with_features,
-    gradient_map,
-    normalize,
-    pooled_linear_maps,
-    upsample,
-    uses_identity,
-)
-from patchcxr.inference.forward import evaluating, pool
+from patchcxr.errors import ConfigError, ModelError
+from patchcxr.explain.dense import dense_cam
+from patchcxr.explain.gradcam import NORMALIZATIONS, class_maps, scale_maps, upsample, uses_identity
+from patchcxr.explain.gradients import find_layer
+from patchcxr.inference.forward import evaluating, has_closed_form
 from patchcxr.inference.voting import (
     VoteConfig,
     VoteResult,
     count_votes,
     patch_batches,
     patch_centres,
-    patch_features,
     vote,
 )
 from patchcxr.patches.assembly import PatchAggregator
@@ -96,55 +89,65 @@ def probabilistic_grad_cam(
     ------
     EmptyLungError
         If the mask has no pixel.
+    ModelError
+        If a class is none of the network's, its logits are not finite, or the
+        identity or a dense pass is asked for and does not hold.
+
+    Notes
+    -----
+    A film or a lung smaller than a patch needs nothing of its own: patches
+    are centred on lung pixels, and what they see beyond the film is zero.
+
+    Within ``torch.autocast`` the convolutions run in its type, and all from
+    the features on is kept in float32.
     """
     if normalization not in NORMALIZATIONS:
         raise ConfigError(f"normalization: got {normalization!r}; expected one of {NORMALIZATIONS}")
-    identity = uses_identity(model, method, layer)
+    size = (config.patch_size, config.patch_size)
+    identity = uses_identity(model, method, layer, size)
     if classes is not None and not len(classes):
         nothing = np.zeros((0, *masked_image.shape), dtype=np.float32)
         return ProbabilisticCam(nothing, vote(model, masked_image, lung_mask, config, rng))
-
+    if config.mode == "dense" and not identity:
+        raise ModelError(
+            f"got {type(model).__name__} for maps of a dense pass; expected features(), their mean and a linear head "
+            "with nothing between, no layer, and a method other than 'autograd'; set vote.mode to 'sampled'"
+        )
     centres = patch_centres(masked_image, lung_mask, config, rng)
-    aggregator: PatchAggregator | None = None
-    probabilities, done = [], 0
     with evaluating(model), torch.inference_mode(identity), torch.set_grad_enabled(not identity):
-        for logits, cams in _patch_cams(model, masked_image, centres, config, classes, identity, layer):
-            r = logits.softmax(dim=1)  # r^c(x_k)
-            cam = normalize(upsample(cams, (config.patch_size, config.patch_size)), normalization)  # l^c(x_k), (3)
-            weighted = cam.mul_((r if classes is None else r[:, list(classes)])[:, :, None, None])
-            if aggregator is None:
-                aggregator = PatchAggregator(masked_image.shape, weighted.shape[1])
-            aggregator.add(weighted.numpy(force=True), centres[done : done + len(r)])  # sum_k Q_k(r^c l^c)
-            probabilities.append(r.numpy(force=True))
-            done += len(r)
-    assert aggregator is not None
-    maps = aggregator.average()  # (5): the sum over K_i
-    return ProbabilisticCam(maps, count_votes(np.concatenate(probabilities), centres, lung_mask, config))
+        if config.mode == "dense":
+            r, maps = dense_cam(model, masked_image, centres, config, classes, normalization)
+        else:
+            r, maps = _sampled_cam(model, masked_image, centres, config, classes, normalization, identity, layer)
+    np.clip(maps, 0, None if normalization == "none" else 1, out=maps)  # rounding
+    return ProbabilisticCam(maps, count_votes(r, centres, lung_mask, config))
 
 
-def _patch_cams(
+def _sampled_cam(
     model: nn.Module,
     image: FloatArray,
     centres: IntArray,
     config: VoteConfig,
     classes: Sequence[int] | None,
+    normalization: str,
     identity: bool,
     layer: nn.Module | None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits (b, C) and Grad-CAM at feature resolution (b, classes, u, v) of the patches, batch by batch."""
-    if identity:
-        for features in patch_features(model, image, centres, config):
-            logits = pool(model, features)
-            yield logits, pooled_linear_maps(model, features, _indices(classes, logits)[None])
-        return
+) -> tuple[FloatArray, FloatArray]:
+    """Softmax of each patch (K, C), and eq. 5, (C', H, W)."""
+    size = (config.patch_size, config.patch_size)
+    aggregator: PatchAggregator | None = None
+    probabilities, done = [], 0
     for patches in patch_batches(model, image, centres, config):
-        logits, features = forward_with_features(model, patches, layer)
-        maps = [
-            gradient_map(logits, features, c.expand(len(logits)), retain_graph=True) for c in _indices(classes, logits)
-        ]
-        yield logits.detach(), torch.stack(maps, dim=1)
-
-
-def _indices(classes: Sequence[int] | None, logits: Tensor) -> Tensor:
-    wanted = range(logits.shape[1]) if classes is None else classes
-    return torch.as_tensor(list(wanted), dtype=torch.long, device=logits.device)
+        if layer is None and not has_closed_form(model, size):
+            layer = find_layer(model, patches)
+        logits, cams = class_maps(model, patches, classes, identity, layer)
+        r = logits.softmax(dim=1)  # r^c(x_k)
+        wanted = r if classes is None else r[:, list(classes)]
+        weighted = upsample(scale_maps(cams, size, normalization) * wanted[:, :, None, None], size)  # r^c l^c, (3)
+        if aggregator is None:
+            aggregator = PatchAggregator(image.shape, weighted.shape[1])
+        aggregator.add(weighted.numpy(force=True), centres[done : done + len(r)])  # sum_k Q_k(r^c l^c)
+        probabilities.append(r.numpy(force=True))
+        done += len(r)
+    assert aggregator is not None
+    return np.concatenate(probabilities), aggregator.average()  # (5): the sum over K_i

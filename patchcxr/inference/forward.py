@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from patchcxr.errors import ImageError
+from patchcxr.errors import ImageError, ModelError
 from patchcxr.types import AnyArray
+
+PROMISE_TOLERANCE: Final = 1e-3
+"""Largest difference between two ways to the same logits, as a share of their terms; 50 times that in bfloat16."""
+
+_kept: weakref.WeakKeyDictionary[nn.Module, tuple[weakref.ref[nn.Module], bool]] = weakref.WeakKeyDictionary()
 
 
 @contextmanager
@@ -39,6 +45,74 @@ def is_pooled_linear(model: nn.Module) -> bool:
     promises ``forward(x) == head(features(x).mean((2, 3)))`` in evaluation mode.
     """
     return callable(getattr(model, "features", None)) and isinstance(getattr(model, "head", None), nn.Linear)
+
+
+def has_closed_form(model: nn.Module, size: Sequence[int]) -> bool:
+    """Whether a network says that it is pooled-linear (:func:`is_pooled_linear`), and is.
+
+    Its two ways to the logits are compared on two images, noise and a ramp,
+    once a network and head; what was found is remembered as long as the
+    network lives. A network with a norm, a ReLU or a second layer between
+    ``features`` and ``head`` is found out here.
+
+    Parameters
+    ----------
+    model
+        Classifier of (B, 1, H, W).
+    size
+        Height and width of its images.
+    """
+    if not is_pooled_linear(model):
+        return False
+    head = model.get_submodule("head")
+    known = _kept.get(model)
+    if known is not None and known[0]() is head:
+        return known[1]
+    keeps = _keeps_promise(model, size)
+    if keeps is None:
+        return True
+    _kept[model] = (weakref.ref(head), keeps)
+    return keeps
+
+
+def _keeps_promise(model: nn.Module, size: Sequence[int]) -> bool | None:
+    """Whether ``forward`` is ``head`` of the mean of ``features``; None where weights that are not finite hide it."""
+    noise = torch.rand(tuple(size), generator=torch.Generator().manual_seed(0))
+    ramp = torch.linspace(0, 1, noise.numel()).reshape(noise.shape)
+    weight = model.get_submodule("head").get_parameter("weight")
+    with evaluating(model), torch.inference_mode():
+        images = as_batch(torch.stack([noise, ramp]), weight.device)
+        features = features_of(model, images)
+        if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[1] != weight.shape[1]:
+            return False
+        promised, given = pool(model, features), model(images)
+        if not isinstance(given, Tensor) or given.shape != promised.shape:
+            return False
+        if not promised.isfinite().all():
+            return None
+        terms = (features.float().mean(dim=(2, 3)).abs() @ weight.float().abs().T).max()
+        allowed = PROMISE_TOLERANCE * (1 if features.dtype.itemsize >= 4 else 50) * terms + 1e-5 * promised.abs().max()
+        return bool((given - promised).abs().max() <= allowed)
+
+
+def check_logits(logits: Any) -> Tensor:
+    """Return the logits (B, C) of a batch.
+
+    Raises
+    ------
+    ModelError
+        If they are of another shape, NaN or infinite.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ModelError(f"got logits of {got}; expected (B, C); give a classifier with one output")
+    bad = (~logits.isfinite()).any(dim=1)
+    if bad.any():
+        raise ModelError(
+            f"the network gives NaN or infinite logits for {int(bad.sum())} of {len(logits)} images; expected finite "
+            "numbers; check its weights (a training that diverged?) and the images"
+        )
+    return logits
 
 
 def features_of(model: nn.Module, batch: Tensor) -> Tensor:

@@ -43,12 +43,17 @@ class PatchLocation:
         >>> patch
         (slice(2, 4, None), slice(0, 4, None))
         """
-        rows = _inside(self.top, self.size, shape[0])
-        columns = _inside(self.left, self.size, shape[1])
+        rows = overlap(self.top, self.size, shape[0])
+        columns = overlap(self.left, self.size, shape[1])
         return (rows[0], columns[0]), (rows[1], columns[1])
 
 
-def _inside(start: int, size: int, length: int) -> tuple[slice, slice]:
+def overlap(start: int, size: int, length: int) -> tuple[slice, slice]:
+    """Where a stretch that begins at ``start`` lies on a film of this length, and which part of the stretch does.
+
+    >>> overlap(-2, 4, 10)
+    (slice(0, 2, None), slice(2, 4, None))
+    """
     first, last = min(max(start, 0), length), max(min(start + size, length), 0)
     last = max(first, last)
     return slice(first, last), slice(first - start, last - start)

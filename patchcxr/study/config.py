@@ -179,12 +179,16 @@ class ClassificationConfig:
     ``crop`` (the rectangle round the lungs with a border of 2.5 %, as Hertel
     2022 after Tabik 2020), ``whole``, or ``lungs_only`` (the mask in place of
     the film); patches are centred in the lungs whichever it is.
+    ``shuffled_labels`` deals the labels of the training films out anew among
+    them, for a network that can learn nothing but the films by heart: its maps
+    are those to compare with (``patchcxr sanity --random-labels``).
     """
 
     labels: str = "four_class"
     sources: tuple[str, ...] | None = None
     lungs: Literal["predicted", "true"] = "predicted"
     region: Literal["mask", "crop", "whole", "lungs_only"] = "mask"
+    shuffled_labels: bool = False
     global_classifier: ClassifierConfig = ClassifierConfig()
     local_classifier: ClassifierConfig = ClassifierConfig()
     vote: VoteConfig = VoteConfig()

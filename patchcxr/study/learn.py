@@ -242,6 +242,9 @@ def _learn_classifier(
         rows = reduce_training(rows, stage.training_share, "class_name", config.seed)
     parts = [split_rows(rows, split, name, classes) for split in ("train", "validation")]
     numbers = [[classes.index(value) for value in part["class_name"]] for part in parts]
+    if config.classification.shuffled_labels:
+        numbers[0] = np.random.default_rng(config.seed).permutation(numbers[0]).tolist()
+        notes["labels"] = "shuffled"
     counts = np.bincount(numbers[0], minlength=len(classes))
     scheme = "none" if stage.train.sampler == "balanced" else stage.class_weights
     train, validation = (

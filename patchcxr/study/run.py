@@ -121,7 +121,7 @@ class Study:
         run("infection_test", self._infection_test, [], ["films", "infection", *lungs])
         masked = ["films", "lungs"] if config.classification.lungs == "predicted" else ["films"]
         seen = config.classification
-        shared = [seen.labels, seen.sources, seen.lungs, seen.region]
+        shared = [seen.labels, seen.sources, seen.lungs, seen.region, seen.shuffled_labels]
         run("global", self._global, [shared, config.classification.global_classifier, config.seed], masked)
         run("global_test", self._global_test, [config.explanation], ["global", *masked])
         vote = config.classification.vote

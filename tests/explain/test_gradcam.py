@@ -198,8 +198,6 @@ def test_it_works_where_gradients_are_switched_off_or_weights_frozen(films):
 
 def test_what_cannot_be_explained_is_named(films):
     model = Deep()
-    with pytest.raises(ModelError, match="expected a layer"):
-        grad_cam(model, films, 0)
     with pytest.raises(ModelError, match="for the identity"):
         grad_cam(model, films, 0, method="identity")
     with pytest.raises(ModelError, match=r"expected one output of shape"):

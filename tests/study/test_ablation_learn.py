@@ -61,7 +61,7 @@ def seen(monkeypatch):
 
     def catch(model, data, objective, score, recipe, config, folder, classes, size, **notes):
         studies = [load.__closure__ for load in made]
-        caught.update(notes=notes, sizes=[len(part) for part in data])
+        caught.update(notes=notes, sizes=[len(part) for part in data], labels=[list(part) for part in data])
         caught["studies"] = [
             next(cell.cell_contents for cell in cells if isinstance(cell.cell_contents, list)) for cells in studies
         ]
@@ -112,6 +112,18 @@ def test_both_classifiers_learn_from_the_same_patients_and_another_seed_draws_ot
         found.append(set(seen["studies"][0]))
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+def test_shuffled_labels_are_those_of_the_training_films_in_another_order(films, seen, tmp_path):
+    table, store = films
+    learn.train_global(table, store, Lungs(store), study(), tmp_path)
+    training, validation = seen["labels"]
+    shuffled = dataclasses.replace(study().classification, shuffled_labels=True)
+    learn.train_global(table, store, Lungs(store), dataclasses.replace(study(), classification=shuffled), tmp_path)
+    assert sorted(seen["labels"][0]) == sorted(training)
+    assert seen["labels"][0] != training
+    assert seen["labels"][1] == validation
+    assert seen["notes"]["labels"] == "shuffled"
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])
