@@ -24,14 +24,14 @@ demo: $(INSTALLED)
 	$(RUN)/patchcxr study configs/demo.yaml --out runs/demo
 
 test: $(INSTALLED)
-	$(RUN)/python -m pytest
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(INSTALLED)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy patchcxr
 	$(RUN)/lint-imports
-	$(RUN)/python -m pytest
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --dist loadfile
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache .mypy_cache

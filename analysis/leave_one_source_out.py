@@ -6,7 +6,8 @@
 Folders are those of `patchcxr classify` on test films: `--seen` of networks
 that learnt from every source (other patients), `--unseen` of one network for
 each source that was left out. Writes shares by class and source, and the
-balanced accuracy over all films, with and without.
+balanced accuracy over the films of the sources that were left out once, seen
+and unseen.
 """
 
 import argparse
@@ -34,7 +35,7 @@ if __name__ == "__main__":
             said = pd.read_csv(Path(folder) / "predictions.csv", dtype={"study": str, "patient": str})
             parts.append(said.assign(method=method, setting=setting))
     films = pd.concat(parts, ignore_index=True).merge(cohort, on="study")
-    films["truth"] = films["label"].replace({"covid19": "viral"})
+    films = films[films["source"].isin(set(films.loc[films["setting"] == "unseen", "source"]))]
     shares = sensitivity_by_source(films, ["method", "setting"])
     write_table(shares, options.out / "by_source")
     whole = balanced_accuracy(films, ["method", "setting"], np.random.default_rng(options.seed))

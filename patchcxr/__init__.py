@@ -3,4 +3,4 @@
 For research only; not a medical device and not for clinical use.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
