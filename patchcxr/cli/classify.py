@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from patchcxr.cli.common import configured
-from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, open_model, prepared
+from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, lungs_name, open_classifier, prepared
 from patchcxr.data.inputs import read_inputs
 from patchcxr.data.labels import SCHEMES
 from patchcxr.errors import CohortError, ModelError
@@ -22,6 +22,7 @@ from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.build import with_classes
 from patchcxr.study.predict import classify_and_explain_global, classify_and_explain_local
+from patchcxr.study.provenance import claim_folder, settings_since
 
 MAP_SIZE = 256
 """Side of the maps that are written, in pixels."""
@@ -35,19 +36,23 @@ def classify(options: argparse.Namespace) -> int:
     """
     out = Path(options.out)
     table, skipped = read_inputs(options.inputs, exclude=out)
-    path = options.model or "patches"
-    model, config = open_model(path)
-    model.require(kind="classifier", where=path)
+    model, config = open_classifier(options.model, options.whole)
     vote = vote_settings(model, options.set)
     target = None if options.explain is None else class_index(model, options.explain, "--explain")
     failures = [as_failures(skipped), prepared(table, out, [vote.image_size], config)]
     table = table[~table["study"].isin(failures[-1]["study"])].reset_index(drop=True)
-    lungs = lungs_for(table, anatomy_for(table, options.anatomy), out, vote.image_size, config)
+    anatomy = anatomy_for(table, options.anatomy)
+    lungs = lungs_for(table, anatomy, out, vote.image_size, config)
+    claim_folder(out / ("scores" if options.whole else "votes"), model)
+    told = {"vote": vote, "explain": options.explain, "lungs": lungs_name(anatomy)}
+    since = settings_since(out / "settings.json", told)
     films, studies = FilmStore(out / "films", vote.image_size, config), list(table["study"])
     if options.whole:
-        failures.append(classify_and_explain_global(model, films, lungs, studies, out, target, MAP_SIZE))
+        failures.append(classify_and_explain_global(model, films, lungs, studies, out, target, MAP_SIZE, since=since))
     else:
-        failures.append(classify_and_explain_local(model, films, lungs, studies, out, vote, target, MAP_SIZE))
+        failures.append(
+            classify_and_explain_local(model, films, lungs, studies, out, vote, target, MAP_SIZE, since=since)
+        )
     said = predictions(out, with_truth(table, model.classes), model.classes, options.whole)
     if said.empty:
         raise CohortError(f"no film could be classified; the first failure: {failures[-1].iloc[0]['error']}")
@@ -83,9 +88,10 @@ def class_index(model: TrainedModel, name: str, option: str) -> int:
 def with_truth(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Add ``truth``, the class of each label by the scheme that has these classes; empty where there is none."""
     schemes = [name for name, scheme in SCHEMES.items() if scheme.classes == tuple(classes)]
-    if not schemes or not table["label"].dropna().isin(list(SCHEMES[schemes[0]].mapping)).all():
+    if not schemes:
         return table.assign(truth=pd.NA)
-    return table.assign(truth=with_classes(table, schemes[0])["class_name"])
+    known = table["label"].isin(list(SCHEMES[schemes[0]].mapping))
+    return table.assign(truth=with_classes(table[known], schemes[0])["class_name"].reindex(table.index))
 
 
 def predictions(out: Path, table: pd.DataFrame, classes: Sequence[str], whole: bool) -> pd.DataFrame:
@@ -107,5 +113,5 @@ def predictions(out: Path, table: pd.DataFrame, classes: Sequence[str], whole: b
     return pd.DataFrame(rows)
 
 
-def _named(prefix: str, classes: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+def _named(prefix: str, classes: Sequence[str], values: Iterable[float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in zip(classes, values, strict=True)}

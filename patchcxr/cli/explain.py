@@ -8,9 +8,18 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from patchcxr.cli.classify import class_index, vote_settings
+from patchcxr.cli.classify import class_index, vote_settings, with_truth
 from patchcxr.cli.common import progress_bar
-from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, open_model, prepared
+from patchcxr.cli.options import (
+    anatomy_for,
+    as_failures,
+    finish,
+    lungs_for,
+    lungs_name,
+    open_classifier,
+    open_model,
+    prepared,
+)
 from patchcxr.data.inputs import read_inputs
 from patchcxr.errors import CohortError
 from patchcxr.inference.batches import choose_device
@@ -42,7 +51,8 @@ def explain(options: argparse.Namespace) -> int:
         colormap=options.colormap,
     )
     with progress_bar("explaining", len(table)) as progress:
-        said, failed = explain_films(model, films, lungs, table, out, settings, progress)
+        anatomy = lungs_name(anatomy_for(table, options.anatomy))
+        said, failed = explain_films(model, films, lungs, table, out, settings, progress, anatomy)
     failures.append(failed)
     if said.empty:
         raise CohortError(f"no film could be explained; the first failure: {failed.iloc[0]['error']}")
@@ -60,14 +70,12 @@ def open_films(
     ``most`` films are drawn, of the class ``options.target`` where there are enough.
     """
     table, skipped = read_inputs(options.inputs, exclude=out)
-    path = options.model or "patches"
-    model, config = open_model(path)
-    model.require(kind="classifier", where=path)
+    model, config = open_classifier(options.model, options.whole)
     model.module.to(choose_device(options.device)).to(memory_format=torch.channels_last)
     changes = [*options.set, *([f"mode={options.mode}"] if options.mode else [])]
     vote = vote_settings(model, changes)
     if most is not None:
-        table = choose_studies(table, options.target, most, seed)
+        table = choose_studies(with_truth(table, model.classes), options.target, most, seed)
     failures = [as_failures(skipped), prepared(table, out, [vote.image_size], config)]
     table = table[~table["study"].isin(failures[-1]["study"])].reset_index(drop=True)
     lungs = lungs_for(table, anatomy_for(table, options.anatomy), out, vote.image_size, config)

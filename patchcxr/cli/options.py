@@ -10,7 +10,7 @@ import pandas as pd
 
 from patchcxr.config import from_dict
 from patchcxr.data.cohort import read_cohort
-from patchcxr.errors import CohortError
+from patchcxr.errors import CheckpointError, CohortError
 from patchcxr.inference.infection import INFECTION_CLASSES
 from patchcxr.inference.lungs import LUNG_CLASSES, is_lung_network
 from patchcxr.models.shipped import SHIPPED, shipped
@@ -18,6 +18,7 @@ from patchcxr.models.trained import TrainedModel, load_model
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore, prepare_stores
 from patchcxr.study.predict import Lungs, failure_table, segment_films
+from patchcxr.study.provenance import network_fingerprint
 from patchcxr.study.select import given
 from patchcxr.types import ANATOMY, PARTITION
 
@@ -101,6 +102,29 @@ def anatomy_for(table: pd.DataFrame, anatomy: str | None) -> str | None:
         return anatomy
     sides = given(table["right_lung_mask"]) & given(table["left_lung_mask"])
     return None if (sides | given(table["lung_mask"])).all() else "anatomy"
+
+
+def lungs_name(anatomy: str | None) -> str:
+    """What lungs come from, so that results with other lungs are told apart: ``cohort``, or a network's fingerprint."""
+    return "cohort" if anatomy is None else network_fingerprint(open_model(anatomy)[0])
+
+
+def open_classifier(path: str | None, whole: bool) -> tuple[TrainedModel, PreprocessConfig]:
+    """Load a classifier of patches, or of whole films; without a path that of patchcxr.
+
+    Raises
+    ------
+    CheckpointError
+        If the network is none, or is one of the other kind.
+    """
+    path = path or "patches"
+    model, config = open_model(path)
+    model.require(kind="classifier", where=path)
+    if whole and "vote" in model.training:
+        raise CheckpointError(f"{path}: learnt patches, not whole films; remove --global")
+    if not whole and model.training.get("view") == "film":
+        raise CheckpointError(f"{path}: learnt whole films, not patches; add --global")
+    return model, config
 
 
 def as_failures(skipped: pd.DataFrame) -> pd.DataFrame:

@@ -150,4 +150,4 @@ def _indices(column: pd.Series, classes: tuple[str, ...], where: str) -> IntArra
         raise LabelError(
             f"{where} holds {unknown}; expected {', '.join(classes)}; rename, or add a column p_{unknown[0]}"
         )
-    return np.asarray(pd.Categorical(column, categories=list(classes)).codes, dtype=np.int64)
+    return np.asarray(pd.Categorical(column.astype("string"), categories=list(classes)).codes, dtype=np.int64)

@@ -15,7 +15,7 @@ import pickletools
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,12 @@ DAMAGED: Final = (
 """What reading a damaged or hostile pickle may raise."""
 
 
+class _Storage(NamedTuple):
+    """Values that tensors may look at; a pickle can neither make nor change one."""
+
+    values: AnyArray
+
+
 def load_tensors(data: bytes) -> Any:
     """Object of a pickle made of dictionaries, lists, numbers, text, tensors and arrays; tensors become arrays.
 
@@ -56,17 +62,27 @@ def load_tensors(data: bytes) -> Any:
 def _names() -> dict[tuple[str, str], Any]:
     """What each name that a pickle may use stands for; made anew for each pickle, so that none can change it."""
 
-    def rebuild_tensor(
-        storage: AnyArray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
-    ) -> AnyArray:
+    def rebuild_tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> AnyArray:
+        if not isinstance(storage, _Storage):
+            raise pickle.UnpicklingError("a tensor of something that holds no values")
+        values = storage.values
         last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
-        if min((offset, *size, *stride)) < 0 or (0 not in size and last >= storage.size):
-            raise ValueError(f"a tensor of shape {tuple(size)} reaches beyond its {storage.size} values")
-        steps = [step * storage.itemsize for step in stride]
-        return np.lib.stride_tricks.as_strided(storage[offset:], tuple(size), steps, writeable=False)
+        if min((offset, *size, *stride)) < 0 or (0 not in size and last >= values.size):
+            raise ValueError(f"a tensor of shape {tuple(size)} reaches beyond its {values.size} values")
+        steps = [step * values.itemsize for step in stride]
+        return np.lib.stride_tricks.as_strided(values[offset:], tuple(size), steps, writeable=False)
+
+    def array_class(*_: Any) -> Any:
+        raise pickle.UnpicklingError("an array that is made of nothing")
+
+    def kind_of_number(code: Any, *_: Any) -> np.dtype[Any]:
+        found = np.dtype(code, False, True)
+        if found.kind not in "?biuf":
+            raise pickle.UnpicklingError(f"an array of {found}, which is no kind of number")
+        return found
 
     def rebuild_array(kind: Any, _shape: Any, _code: Any) -> AnyArray:
-        if kind is not np.ndarray:
+        if kind is not array_class:
             raise pickle.UnpicklingError("an array of an unknown class")
         return np.empty(0, dtype=np.int8)  # filled by the array's own state, whose length NumPy checks
 
@@ -88,8 +104,8 @@ def _names() -> dict[tuple[str, str], Any]:
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): first,
         ("torch.storage", "_load_from_bytes"): _load_storage,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
+        ("numpy", "ndarray"): array_class,
+        ("numpy", "dtype"): kind_of_number,
     }
     for core in ("numpy.core", "numpy._core"):
         names[f"{core}.multiarray", "_reconstruct"] = rebuild_array
@@ -118,7 +134,7 @@ def _load(data: bytes, names: dict[tuple[str, str], Any], persistent: Callable[[
     return Reader(io.BytesIO(data)).load()
 
 
-def _load_storage(data: bytes) -> AnyArray:
+def _load_storage(data: bytes) -> _Storage:
     """Values of one tensor, as ``torch.save`` writes them below a pickled tensor (its form before version 1.6).
 
     Five pickles stand before the values: a mark, the version, facts about the machine, a reference to the storage,
@@ -151,4 +167,4 @@ def _load_storage(data: bytes) -> AnyArray:
     values = np.frombuffer(data, dtype=code, offset=position + 8)
     if not count == written <= values.size:
         raise ValueError(f"a tensor claims {count} values, but {values.size} are there")
-    return values[:count]
+    return _Storage(values[:count])

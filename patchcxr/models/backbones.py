@@ -172,7 +172,8 @@ def _measure(trunk: nn.Module, name: str) -> tuple[int, int]:
     finally:
         for module, training in modes:
             module.training = training
-    if not isinstance(maps, Tensor) or maps.ndim != 4:
+    turned = isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[1] == maps.shape[2] != maps.shape[3]
+    if not isinstance(maps, Tensor) or maps.ndim != 4 or turned:
         got = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         raise ModelError(
             f"{name} cannot be a classifier's trunk: it gives {got} for one film; expected maps (1, F, h, w); "

@@ -23,7 +23,7 @@ from patchcxr.report.style import save_figure
 from patchcxr.study.film_output import Record, enlarge_mask, picture_film, picture_path
 from patchcxr.study.predict import Lungs, LungView, failure_table, lung_view, trained_region
 from patchcxr.study.provenance import claim_folder, network_fingerprint, settings_since
-from patchcxr.study.reading import Progress, changed
+from patchcxr.study.reading import Progress, up_to_date
 from patchcxr.types import AnyArray, FloatArray
 
 Target = int | Literal["all", "predicted"]
@@ -113,6 +113,7 @@ def explain_films(
     out: Path,
     settings: ExplainSettings,
     progress: Progress | None = None,
+    lungs_from: str = "cohort",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Classify and explain every film of a cohort.
 
@@ -135,7 +136,8 @@ def explain_films(
     """
     claim_folder(out / "maps", model)
     since = settings_since(
-        out / "maps" / "settings.json", {"settings": settings, "network": network_fingerprint(model)}
+        out / "maps" / "settings.json",
+        {"settings": settings, "network": network_fingerprint(model), "lungs": lungs_from},
     )
     rows: list[Record] = []
     failures: list[tuple[str, str, str]] = []
@@ -143,7 +145,7 @@ def explain_films(
         study = str(row["study"])
         record = ArrayFolder(out / "records").path(study).with_suffix(".json")
         try:
-            if (changed(record) or 0) < since:
+            if not up_to_date(record, films, study, since):
                 said = _explain_film(model, films, lungs, row, out, settings)
                 record.parent.mkdir(parents=True, exist_ok=True)
                 temporary = record.with_suffix(".tmp")

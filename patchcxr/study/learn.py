@@ -204,7 +204,7 @@ def train_global(
         augment, sampler = (stage.train.augment, stage.train.sampler) if training else (None, "uniform")
         return GlobalDataset(load, labels, stage.image_size, config.seed, sampler, augment)
 
-    _learn_classifier(rows, data, stage, config, folder, stage.image_size, name)
+    _learn_classifier(rows, data, stage, config, folder, stage.image_size, name, view="film")
 
 
 def train_local(

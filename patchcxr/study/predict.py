@@ -29,7 +29,7 @@ from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.preprocessing.lungfields import crop_to_lungs, lung_box, mask_image, place_crop
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.provenance import claim_folder
-from patchcxr.study.reading import Prepare, Progress, as_film, batches, film_batches
+from patchcxr.study.reading import Prepare, Progress, as_film, batches, film_batches, up_to_date
 from patchcxr.study.steps import FAILURE_COLUMNS
 from patchcxr.types import AnyArray, BoolArray, FloatArray
 
@@ -278,10 +278,15 @@ def classify_and_explain_global(
     map_size: int,
     normalization: str = "minmax",
     batch_size: int = 16,
+    since: int = 0,
 ) -> pd.DataFrame:
-    """Class probabilities of the whole masked film, and its Grad-CAM for ``target`` (eq. 3)."""
+    """Class probabilities of the whole masked film, and its Grad-CAM for ``target`` (eq. 3).
+
+    Results that are older than ``since`` (nanoseconds) or than their film are made again.
+    """
     maps, scores, failures = ArrayFolder(folder / "maps"), ArrayFolder(folder / "scores"), []
-    todo, region = [study for study in studies if study not in scores], trained_region(model)
+    todo = [study for study in studies if not up_to_date(scores.path(study), films, study, since)]
+    region = trained_region(model)
     for part in batches(todo, batch_size):
         images, kept, views = [], [], []
         for study in part:
@@ -315,11 +320,13 @@ def classify_and_explain_local(
     target: int | None,
     map_size: int,
     normalization: str = "minmax",
+    since: int = 0,
 ) -> pd.DataFrame:
     """Vote of K patches, and the probabilistic Grad-CAM for ``target`` from the same patches (eq. 5).
 
     The patches of a study are drawn from (vote.seed, study id), so they do
-    not depend on which other films are scored.
+    not depend on which other films are scored. Results that are older than
+    ``since`` (nanoseconds) or than their film are made again.
     """
     maps, votes, failures = ArrayFolder(folder / "maps"), folder / "votes", []
     names, patches = ArrayFolder(votes), ArrayFolder(folder / "patches")
@@ -327,7 +334,7 @@ def classify_and_explain_local(
     region = trained_region(model)
     for study in studies:
         record = names.path(study).with_suffix(".json")
-        if record.is_file():
+        if up_to_date(record, films, study, since):
             continue
         try:
             view = lung_view(films, lungs, study, region)

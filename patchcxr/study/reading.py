@@ -111,8 +111,13 @@ def film_batches(
 
 def is_current(done: ArrayFolder, store: FilmStore, study: str) -> bool:
     """Whether there is a result for a study that is not older than its prepared film."""
-    made = changed(done.path(study))
-    if made is None:
+    return up_to_date(done.path(study), store, study)
+
+
+def up_to_date(path: Path, store: FilmStore, study: str, since: int = 0) -> bool:
+    """Whether a result is there that is not older than its prepared film, nor than ``since`` (nanoseconds)."""
+    made = changed(path)
+    if made is None or made < since:
         return False
     film = store.film(study)
     prepared = changed(Path(str(film.filename))) if isinstance(film, np.memmap) else None

@@ -80,11 +80,13 @@ class SanityResult:
 
 
 def choose_studies(table: pd.DataFrame, name: str, films: int, seed: int) -> pd.DataFrame:
-    """Draw so many films: of the class ``name`` where the cohort has enough, else of all."""
-    of_class = table[table["label"] == name]
-    pool = of_class if len(of_class) >= min(films, len(table)) else table
-    rng = np.random.default_rng(seed)
-    return pool.iloc[np.sort(rng.permutation(len(pool))[:films])].reset_index(drop=True)
+    """Draw so many films of the class ``name`` (``truth``, or ``label``), and of others where it has fewer."""
+    own = table["label"] == name
+    if "truth" in table:
+        own |= (table["truth"] == name).fillna(False).astype(bool)
+    order = np.random.default_rng(seed).permutation(len(table))
+    first = order[np.argsort(~own.to_numpy(dtype=bool)[order], kind="stable")][:films]
+    return table.iloc[np.sort(first)].reset_index(drop=True)
 
 
 def check_maps(

@@ -1,5 +1,6 @@
 """Files of CheXlocalize: as its own scripts read them, and never as a hostile pickle wants them read."""
 
+import io
 import json
 import pickle
 import pickletools
@@ -192,3 +193,18 @@ def test_json_that_is_no_table_of_images_is_refused(tmp_path, text):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(MaskError, match=r"damaged JSON|an object for every image"):
         read_segmentations(tmp_path / "s.json")
+
+
+def test_a_tensor_of_a_tensor_reads_nothing_that_is_not_there(tmp_path):
+    """The inner one claims a thousand million values over one; what it says of its size must not be believed."""
+    buffer = io.BytesIO()
+    torch.save(torch.zeros(1)._typed_storage(), buffer, _use_new_zipfile_serialization=False)
+    one = Runs(torch.storage._load_from_bytes, buffer.getvalue())
+    inner = Runs(torch._utils._rebuild_tensor_v2, one, 0, (10**9,), (0,), False, None)
+    outer = Runs(torch._utils._rebuild_tensor_v2, inner, 0, (1, 1, 64, 64), (0, 0, 64, 1), False, None)
+    (tmp_path / "x_Edema_map.pkl").write_bytes(pickle.dumps(entry(map=outer), protocol=4))
+    with pytest.raises(ImageError, match="holds no values"):
+        read_saliency(tmp_path / "x_Edema_map.pkl")
+    (tmp_path / "y_Edema_map.pkl").write_bytes(pickle.dumps(entry(map=Runs(np.ndarray, (64, 64))), protocol=4))
+    with pytest.raises(ImageError, match="made of nothing"):
+        read_saliency(tmp_path / "y_Edema_map.pkl")

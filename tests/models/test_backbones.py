@@ -126,6 +126,7 @@ def test_chexnet_gives_a_classifier_the_features_that_it_has_for_grey_films(tmp_
         ("torchvision", "resnet19", "torchvision has no classifier 'resnet19'; it has .*resnet18"),
         ("timm", "resnet19", "timm has no network 'resnet19'; near it are"),
         ("timm", "vit_tiny_patch16_224", "expected a convolutional network"),
+        ("torchvision", "swin_t", r"gives \(1, 3, 3, 768\) for one film; expected maps \(1, F, h, w\)"),
         ("keras", "resnet18", "expected one of torchvision, timm"),
     ],
 )
