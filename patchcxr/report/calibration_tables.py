@@ -30,7 +30,8 @@ from patchcxr.measure.selective import (
     selective_curve,
 )
 from patchcxr.report.tables import write_table
-from patchcxr.stats.intervals import cluster_bootstrap, cluster_bootstrap_sums, wilson_interval
+from patchcxr.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_sums
+from patchcxr.stats.intervals import wilson_interval
 from patchcxr.types import AnyArray, BoolArray, FloatArray
 
 GIVEN, SCALED = "as given", "temperature"

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import CohortError
-from patchcxr.stats.intervals import cluster_bootstrap, wilson_interval
+from patchcxr.stats.bootstrap import cluster_bootstrap
+from patchcxr.stats.intervals import wilson_interval
 from patchcxr.types import AnyArray
 
 COLUMNS = ("study", "patient", "source", "truth", "predicted")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.types import AnyArray
 
 NAN = float("nan")

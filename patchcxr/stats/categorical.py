@@ -19,7 +19,7 @@ from patchcxr.stats._tables import (
     patient_column,
     unclustered_note,
 )
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.stats.permutation import permute
 from patchcxr.types import AnyArray, FloatArray, IntArray
 

@@ -25,10 +25,10 @@ from patchcxr.stats._tables import (
     patient_column,
     unclustered_note,
 )
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.stats.comparisons import by_patient, kruskal, normality, rank_sum_pairs
 from patchcxr.stats.corrections import Correction, adjust, stars, with_stars
 from patchcxr.stats.effects import shift_estimate
-from patchcxr.stats.intervals import cluster_bootstrap
 from patchcxr.stats.permutation import mean_difference, permute
 from patchcxr.types import FloatArray
 

@@ -1,7 +1,7 @@
 """Comparison of two detectors on the same films: DeLong for AUROCs, McNemar for decisions.
 
 Both take every film as independent. Where patients repeat, set
-:func:`~patchcxr.stats.intervals.cluster_bootstrap` beside them.
+:func:`~patchcxr.stats.bootstrap.cluster_bootstrap` beside them.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import CohortError, ConfigError
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.types import AnyArray, BoolArray, FloatArray
 
 NAN = float("nan")
@@ -51,7 +51,7 @@ def sensitivity_at_specificity(
     specificity
         Wanted specificity in [0, 1].
     rng, groups, resamples, confidence
-        See :func:`~patchcxr.stats.intervals.cluster_bootstrap`.
+        See :func:`~patchcxr.stats.bootstrap.cluster_bootstrap`.
 
     Returns
     -------

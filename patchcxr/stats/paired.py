@@ -27,9 +27,9 @@ from patchcxr.stats._tables import (
     patient_column,
     unclustered_note,
 )
+from patchcxr.stats.bootstrap import value_bootstrap
 from patchcxr.stats.corrections import Correction, with_stars
 from patchcxr.stats.effects import matched_rank_biserial, paired_hodges_lehmann
-from patchcxr.stats.intervals import value_bootstrap
 from patchcxr.types import FloatArray
 
 NAN = float("nan")

@@ -25,7 +25,7 @@ from patchcxr.stats._tables import (
     patient_column,
     unclustered_note,
 )
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.types import FloatArray, IntArray
 
 NAN = float("nan")

@@ -18,7 +18,6 @@ from patchcxr.report.tables import write_table
 from patchcxr.study.compare_variants import paired_tests
 from patchcxr.study.config import StudyConfig
 from patchcxr.study.run import Study
-from patchcxr.study.shared_steps import SharedSteps
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ def run_variant(config: StudyConfig, folder: Path, done: Sequence[Path]) -> None
         As :func:`patchcxr.study.run.run_study`.
     """
     study = Study(config, folder)
-    study.steps = SharedSteps(folder, others=done)
+    study.steps.others = done
     study.run()
     if "report" in study.steps.failed:
         raise PatchCXRError(study.steps.failed["report"])

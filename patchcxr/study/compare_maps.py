@@ -31,7 +31,7 @@ from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.report.comparison_tables import localization_table
 from patchcxr.report.tables import write_table
 from patchcxr.stats.association import rank_correlation
-from patchcxr.stats.intervals import cluster_bootstrap_sums
+from patchcxr.stats.bootstrap import cluster_bootstrap_sums
 from patchcxr.study.reading import Progress
 from patchcxr.types import BoolArray, FloatArray
 

@@ -29,7 +29,7 @@ from patchcxr.measure.classification import binary_scores
 from patchcxr.measure.overlap import dice, jaccard, pixel_confusion
 from patchcxr.measure.severity import infected_share
 from patchcxr.stats.association import rank_correlation
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.study.reading import Progress
 from patchcxr.types import BoolArray
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import CohortError, ConfigError
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.stats.corrections import adjust
 from patchcxr.stats.detectors import delong_test, mcnemar
-from patchcxr.stats.intervals import cluster_bootstrap
 from patchcxr.types import BoolArray
 
 METHODS: Final = ("global", "local")

@@ -22,7 +22,7 @@ from patchcxr.report.paired_figure import paired_figure
 from patchcxr.report.paper_figure import PaperFigure
 from patchcxr.report.style import DOUBLE_COLUMN_MM, ORGAN_COLOURS, display_name
 from patchcxr.report.tables import PaperTable, format_interval, format_number, format_p
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.stats.paired import paired_table, signed_rank_pairs
 from patchcxr.study.examples import ORIGINAL, PREPARED, choose_films, film_picture
 from patchcxr.study.predict import classify_and_explain_global, trained_region

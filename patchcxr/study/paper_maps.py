@@ -23,7 +23,7 @@ from patchcxr.report.map_scale import common_scale
 from patchcxr.report.paper_figure import PaperFigure
 from patchcxr.report.style import DOUBLE_COLUMN_MM, display_name
 from patchcxr.report.tables import PaperTable, format_interval
-from patchcxr.stats.intervals import cluster_bootstrap_auroc
+from patchcxr.stats.bootstrap import cluster_bootstrap_auroc
 from patchcxr.study.evaluate.saliency import StudyMaps
 from patchcxr.study.examples import ORIGINAL, PREPARED, choose_films, film_picture, said_by_classifiers
 from patchcxr.study.run import Study

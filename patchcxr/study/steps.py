@@ -31,12 +31,23 @@ FAILURE_COLUMNS = ("study", "stage", "error")
 
 @dataclass
 class StepRunner:
-    """Runs steps in order, remembers what is done, and goes on after a failed one."""
+    """Runs steps in order, remembers what is done, and goes on after a failed one.
+
+    Attributes
+    ----------
+    others
+        Folders of other studies. A step that one of them has done with the
+        same fingerprint, and so the same configuration and the same steps
+        above it, is taken over: its files become hard links, which take no
+        room. A step that runs again starts from an empty folder, so the other
+        study's files stay as they are.
+    """
 
     out: Path
     fingerprints: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    others: Sequence[Path] = ()
 
     def run(
         self,
@@ -58,6 +69,8 @@ class StepRunner:
             return False
         stamp = fingerprint(__version__, name, settings, [self.fingerprints[need] for need in needs])
         folder, mark, started = self.out / name, self._mark(name), self._mark(name, ".started")
+        if _read(mark).get("fingerprint") != stamp:
+            self._take_over(name, stamp)
         done = _read(mark)
         if done.get("fingerprint") == stamp and folder.is_dir():
             log.info("%s: already done", name)
@@ -84,6 +97,19 @@ class StepRunner:
         log.info("%s: done in %.1f s%s", name, spent, f", {len(table)} films failed" if len(table) else "")
         return True
 
+    def _take_over(self, name: str, stamp: str) -> None:
+        """Link the folder of a step that another study has done; its mark comes last, as in a step that runs."""
+        for other in self.others:
+            done = other / "steps" / f"{name}.json"
+            if _read(done).get("fingerprint") == stamp and (other / name).is_dir():
+                log.info("%s: taken from %s", name, other.name)
+                for mark in (self._mark(name), self._mark(name, ".started")):
+                    mark.unlink(missing_ok=True)
+                shutil.rmtree(self.out / name, ignore_errors=True)
+                shutil.copytree(other / name, self.out / name, copy_function=_link)
+                shutil.copy2(done, self._mark(name))
+                return
+
     def failures(self) -> pd.DataFrame:
         """All films and steps that failed so far, in the order of the steps."""
         tables = [
@@ -105,6 +131,15 @@ class StepRunner:
         folder = self.out / "steps"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}{suffix}"
+
+
+def _link(source: str, target: str) -> str:
+    """Hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from patchcxr.report.calibration_tables import (
     three_way_summary,
     write_calibration,
 )
-from patchcxr.stats.intervals import cluster_bootstrap, wilson_interval
+from patchcxr.stats.bootstrap import cluster_bootstrap
+from patchcxr.stats.intervals import wilson_interval
 
 CLASSES = ("normal", "viral", "bacterial")
 

@@ -7,14 +7,8 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from patchcxr.errors import CohortError, ConfigError
-from patchcxr.stats.intervals import (
-    clopper_pearson_interval,
-    cluster_bootstrap,
-    cluster_bootstrap_auroc,
-    normal_interval,
-    value_bootstrap,
-    wilson_interval,
-)
+from patchcxr.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_auroc, value_bootstrap
+from patchcxr.stats.intervals import clopper_pearson_interval, normal_interval, wilson_interval
 
 
 def area(truth, score):
@@ -127,7 +121,7 @@ def test_without_a_defined_resample_the_interval_is_nan():
 def test_blocks_do_not_change_the_result(rng, monkeypatch):
     truth, score = rng.random(50) < 0.5, rng.random(50)
     whole = cluster_bootstrap_auroc(truth, score, rng=np.random.default_rng(1), resamples=101)
-    monkeypatch.setattr("patchcxr.stats.intervals.BLOCK", 500)
+    monkeypatch.setattr("patchcxr.stats.bootstrap.BLOCK", 500)
     assert cluster_bootstrap_auroc(truth, score, rng=np.random.default_rng(1), resamples=101) == whole
 
 

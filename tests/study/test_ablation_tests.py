@@ -12,7 +12,6 @@ from patchcxr.errors import CohortError, ConfigError
 from patchcxr.stats.corrections import adjust
 from patchcxr.stats.detectors import delong_test
 from patchcxr.study.compare_variants import WITHIN, paired_tests
-from patchcxr.study.shared_steps import SharedSteps
 from patchcxr.study.steps import StepRunner
 
 TRUTH = np.array(["viral"] * 5 + ["normal"] * 5 + ["tuberculosis"] * 2)
@@ -119,7 +118,7 @@ def test_a_step_of_the_same_settings_is_linked_and_not_run(tmp_path):
     first = StepRunner(tmp_path / "a")
     first.run("films", write("a"), {"size": 1})
     first.run("local", write("a"), {"patch": 1}, ["films"])
-    second = SharedSteps(tmp_path / "b", others=[tmp_path / "a"])
+    second = StepRunner(tmp_path / "b", others=[tmp_path / "a"])
     second.run("films", write("b"), {"size": 1})
     second.run("local", write("b"), {"patch": 2}, ["films"])
     films, local = ((tmp_path / "b" / name / "result.txt") for name in ("films", "local"))
@@ -131,8 +130,8 @@ def test_a_step_of_the_same_settings_is_linked_and_not_run(tmp_path):
 
 def test_a_linked_step_that_runs_again_leaves_the_other_study_alone(tmp_path):
     StepRunner(tmp_path / "a").run("films", write("a"), 1)
-    SharedSteps(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 1)
-    SharedSteps(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 2)
+    StepRunner(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 1)
+    StepRunner(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 2)
     assert (tmp_path / "a" / "films" / "result.txt").read_text(encoding="utf-8") == "a"
     assert (tmp_path / "b" / "films" / "result.txt").read_text(encoding="utf-8") == "b"
 
@@ -144,7 +143,7 @@ def test_an_interrupted_step_of_another_study_is_not_taken(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         StepRunner(tmp_path / "a").run("films", interrupted, 1)
-    SharedSteps(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 1)
+    StepRunner(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 1)
     assert (tmp_path / "b" / "films" / "result.txt").read_text(encoding="utf-8") == "b"
 
 
@@ -154,5 +153,5 @@ def test_where_files_cannot_be_linked_they_are_copied(tmp_path, monkeypatch):
 
     StepRunner(tmp_path / "a").run("films", write("a"), 1)
     monkeypatch.setattr(os, "link", refuse)
-    SharedSteps(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 1)
+    StepRunner(tmp_path / "b", others=[tmp_path / "a"]).run("films", write("b"), 1)
     assert (tmp_path / "b" / "films" / "result.txt").read_text(encoding="utf-8") == "a"

@@ -6,7 +6,7 @@ import pytest
 
 from patchcxr.measure.counted import BINS, count_scores
 from patchcxr.report.published import CONFUSIONS, published
-from patchcxr.stats.intervals import cluster_bootstrap, cluster_bootstrap_sums
+from patchcxr.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_sums
 from patchcxr.study.evaluate.pooled import confusion_table, fold_scores, level_sums, pooled_scores
 
 

@@ -35,7 +35,7 @@ from patchcxr.data.audit.findings import column_text
 from patchcxr.data.audit.scan import FilmScan
 from patchcxr.data.groups import patient_groups
 from patchcxr.errors import ConfigError
-from patchcxr.stats.intervals import cluster_bootstrap
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.types import AnyArray, BoolArray, FloatArray, IntArray
 
 OF_ALL: Final = ("whole film", "frame only")

@@ -15,8 +15,9 @@ from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.classification import classification_scores, confusion_matrix, one_vs_rest_auroc
 from patchcxr.report.calibration_tables import calibrate, write_calibration
 from patchcxr.report.tables import write_table
+from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.stats.detectors import mcnemar
-from patchcxr.stats.intervals import cluster_bootstrap, normal_interval
+from patchcxr.stats.intervals import normal_interval
 from patchcxr.study.predict import failure_table
 
 if TYPE_CHECKING:

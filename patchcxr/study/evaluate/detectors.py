@@ -19,14 +19,10 @@ from patchcxr.measure.severity import severity
 from patchcxr.preprocessing.geometry import resize_mask
 from patchcxr.report.tables import write_table
 from patchcxr.stats.association import rank_correlation
+from patchcxr.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_auroc
 from patchcxr.stats.corrections import adjust
 from patchcxr.stats.detectors import delong_interval, delong_test, mcnemar
-from patchcxr.stats.intervals import (
-    cluster_bootstrap,
-    cluster_bootstrap_auroc,
-    normal_interval,
-    wilson_interval,
-)
+from patchcxr.stats.intervals import normal_interval, wilson_interval
 from patchcxr.study.evaluate.classification import predictions
 from patchcxr.study.predict import Lungs, failure_table
 from patchcxr.types import BoolArray, FloatArray

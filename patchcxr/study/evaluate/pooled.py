@@ -16,15 +16,14 @@ import pandas as pd
 
 from patchcxr.measure.classification import auroc, average_precision, binary_scores
 from patchcxr.measure.counted import counted_auroc, counted_average_precision
-from patchcxr.stats.detectors import delong_interval
-from patchcxr.stats.intervals import (
+from patchcxr.stats.bootstrap import (
     BootstrapInterval,
     cluster_bootstrap,
     cluster_bootstrap_auroc,
     cluster_bootstrap_sums,
-    normal_interval,
-    wilson_interval,
 )
+from patchcxr.stats.detectors import delong_interval
+from patchcxr.stats.intervals import normal_interval, wilson_interval
 from patchcxr.types import AnyArray, FloatArray
 
 NAN = float("nan")
