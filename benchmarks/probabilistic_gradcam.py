@@ -8,7 +8,9 @@ patchcxr maps all of them. The loop and the others get the network in the
 memory layout in which torchvision makes it, patchcxr with channels last; with
 --same-layout the others get channels last too. torchcam upsamples as the others do here; its own
 normalisation of the small map is left out. With --bfloat16 patchcxr runs once
-more in bfloat16, and its maps are compared with those in float32.
+more in bfloat16, and its maps are compared with those in float32. --bounds times
+the convolutions of the same patches alone, as they are, with batch normalisation
+folded into them, and as a frozen graph: what no route over these patches can pass.
 
     pip install captum grad-cam torchcam
     python benchmarks/probabilistic_gradcam.py --patches 25
@@ -31,7 +33,7 @@ from torch.nn import functional
 
 from patchcxr.explain.probabilistic import probabilistic_grad_cam
 from patchcxr.inference.forward import has_closed_form
-from patchcxr.inference.voting import VoteConfig
+from patchcxr.inference.voting import MOST_CPU_PATCHES, VoteConfig
 from patchcxr.models.registry import ModelConfig, create_model
 from patchcxr.patches.location import PatchLocation
 from patchcxr.patches.sampling import cut_patches, sample_centres
@@ -175,6 +177,30 @@ def with_torchcam_cam(model: nn.Module, layer: nn.Module) -> Callable:
     return explain
 
 
+def bounds(model: nn.Module, image: FloatArray, centres: IntArray, config: VoteConfig) -> dict[str, Callable]:
+    """Passes of the patches through the trunk and nothing else, in batches as patchcxr makes them on a CPU."""
+    from torch.fx.experimental.optimization import fuse
+
+    size = replace(config, batch_size=min(config.batch_size, MOST_CPU_PATCHES))
+    parts = [
+        model.standardize(part).contiguous(memory_format=torch.channels_last) for part in batches(image, centres, size)
+    ]
+    folded = fuse(model.trunk).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        frozen = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model.trunk, parts[0])))
+
+    def passes(trunk: Callable) -> Callable:
+        def run() -> None:
+            with torch.inference_mode():
+                for part in parts:
+                    trunk(part)
+
+        return run
+
+    trunks = {"convolutions alone": model.trunk, "batch normalisation folded": folded, "frozen graph": frozen}
+    return {name: passes(trunk) for name, trunk in trunks.items()}
+
+
 def main() -> None:
     """Run all routes, and print seconds, ratios and the largest difference to the loop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -185,6 +211,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="patchcxr in bfloat16 too; slow on CPUs without it")
     parser.add_argument("--cpu", action="store_true", help="CPU time of all threads; steadier on a busy machine")
     parser.add_argument("--same-layout", action="store_true", help="channels last for all")
+    parser.add_argument("--bounds", action="store_true", help="time the convolutions alone too")
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
     warnings.simplefilter("ignore")
@@ -242,6 +269,12 @@ def main() -> None:
             maps[name] = route()
             seconds[name] = min(seconds[name], clock() - begin)
 
+    limits = bounds(model, image, centres, config) if options.bounds else {}
+    for name, route in list(limits.items()) * options.repeats:
+        begin = clock()
+        route()
+        seconds[name] = min(seconds.get(name, float("inf")), clock() - begin)
+
     loop = next(iter(routes))
     graded = min((name for name in peers if "no backward" not in name), key=seconds.__getitem__, default=None)
     print(
@@ -258,6 +291,9 @@ def main() -> None:
             f"| {name} | {seconds[name]:.2f} | {seconds[name] / seconds[loop]:.3f} | {share} "
             f"| {difference.max():.1e} | {difference.mean():.1e} |"
         )
+    for name in limits:
+        share = f"{seconds[name] / seconds[graded]:.2f}" if graded else "-"
+        print(f"| {name} | {seconds[name]:.2f} | {seconds[name] / seconds[loop]:.3f} | {share} | | |")
     print("\nDifferences are to the loop; those of bfloat16 to the same route in float32.")
 
 

@@ -21,7 +21,7 @@ from patchcxr.io.arrays import ArrayFolder
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.build import with_classes
-from patchcxr.study.predict import classify_and_explain_global, classify_and_explain_local
+from patchcxr.study.classify_films import classify_by_patches, classify_whole_films
 from patchcxr.study.provenance import claim_folder, settings_since
 
 MAP_SIZE = 256
@@ -48,11 +48,9 @@ def classify(options: argparse.Namespace) -> int:
     since = settings_since(out / "settings.json", told)
     films, studies = FilmStore(out / "films", vote.image_size, config), list(table["study"])
     if options.whole:
-        failures.append(classify_and_explain_global(model, films, lungs, studies, out, target, MAP_SIZE, since=since))
+        failures.append(classify_whole_films(model, films, lungs, studies, out, target, MAP_SIZE, since=since))
     else:
-        failures.append(
-            classify_and_explain_local(model, films, lungs, studies, out, vote, target, MAP_SIZE, since=since)
-        )
+        failures.append(classify_by_patches(model, films, lungs, studies, out, vote, target, MAP_SIZE, since=since))
     said = predictions(out, with_truth(table, model.classes), model.classes, options.whole)
     if said.empty:
         raise CohortError(f"no film could be classified; the first failure: {failures[-1].iloc[0]['error']}")

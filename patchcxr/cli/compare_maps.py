@@ -21,10 +21,11 @@ from patchcxr.report.saliency import SaliencyRow
 from patchcxr.report.spreadsheet import read_table
 from patchcxr.report.style import display_name
 from patchcxr.report.tables import format_interval
-from patchcxr.study.compare_maps import MapMethod, MapScores, score_maps, write_comparison
+from patchcxr.study.compare_maps import LUNGS, MapMethod, MapScores, score_maps, write_comparison
+from patchcxr.study.explain_films import explains_predicted
 from patchcxr.study.map_truth import Truth, open_lungs, open_truth
 
-DRAWN = ("hit", "energy_in_lesion", "best_iou", "iou_at_otsu", "auroc", "average_precision")
+DRAWN = ("pointing_hit", "energy_in_lesion", "best_iou", "iou_at_otsu", "auroc", "average_precision")
 ORDERED_BY = "best_dice"
 RESAMPLES = 1000
 LONGEST_SIDE = 512
@@ -43,11 +44,13 @@ def compare_maps(options: argparse.Namespace) -> int:
     methods = _methods(options, findings)
     truth = open_truth(table, options.truth, findings)
     lungs = open_lungs(table, options.lungs)
+    if options.with_lungs and lungs is None:
+        raise ConfigError("--with-lungs: the cohort has no lung masks; give --lungs COHORT or a folder of masks")
     with progress_bar("measuring", len(truth.rows)) as progress:
-        found = score_maps(truth.rows, methods, truth.read, lungs, options.size, progress)
+        found = score_maps(truth.rows, methods, truth.read, lungs, options.size, progress, options.with_lungs)
     out.mkdir(parents=True, exist_ok=True)
     found.left_out.to_csv(out / "left_out.csv", index=False)
-    names = [method.name for method in methods]
+    names = [*(method.name for method in methods), *([LUNGS] if options.with_lungs else [])]
     summary = write_comparison(found, names, out, np.random.default_rng(options.seed), RESAMPLES)
     _draw_measures(found, names, out)
     _draw_films(found, methods, truth, options.examples, out)
@@ -62,6 +65,14 @@ def _methods(options: argparse.Namespace, findings: list[str]) -> list[MapMethod
         raise ConfigError(f"--probability {unknown[0]}: no --maps has this name; expected some of {', '.join(roots)}")
     if options.size is not None and options.size < 1:
         raise ConfigError(f"--size {options.size}: expected at least 1 pixel")
+    if options.with_lungs and LUNGS in roots:
+        raise ConfigError(f"--maps {LUNGS}=…: --with-lungs gives this name to the lung masks; choose another name")
+    for name, root in roots.items():
+        if explains_predicted(root):
+            raise ConfigError(
+                f"--maps {name}: the maps of {root} explain the class that was predicted, which differs from film to "
+                "film; expected maps of one class; run patchcxr explain with --target CLASS"
+            )
     chosen = findings[0] if len(findings) == 1 else None
     return [MapMethod(name, MapFolder(root, chosen).load, name in options.probability) for name, root in roots.items()]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,10 @@ def _draw_boxes(axes: Axes, values: Mapping[str, FloatArray], colours: Mapping[s
         )  # fmt: skip
 
 
+SHARES: Final = ("pointing_hit", "hit")
+"""Measures that are shares of films, even where a film with equal largest values counts in part."""
+
+
 @styled
 def localization_figure(
     table: pd.DataFrame,
@@ -89,8 +93,8 @@ def localization_figure(
     ----------
     table
         Long: columns ``study``, ``method``, ``measure`` and ``value`` in
-        [0, 1]. NaN values are left out. A measure whose values are all 0 or 1
-        (the pointing game) is drawn as a share.
+        [0, 1]. NaN values are left out. The pointing game, and any measure
+        whose values are all 0 or 1, is drawn as a share.
     order
         Methods from top to bottom; all, as they come, when None.
     measures
@@ -124,7 +128,8 @@ def localization_figure(
         measure = shown[index]
         part = table[table["measure"] == measure]
         values = {name: part.loc[part["method"] == name, "value"].dropna().to_numpy(float) for name in methods}
-        draw = _draw_shares if _binary(np.concatenate(list(values.values()))) else _draw_boxes
+        share = measure in SHARES or _binary(np.concatenate(list(values.values())))
+        draw = _draw_shares if share else _draw_boxes
         draw(axes, values, colours)
         brackets: list[Bracket] = []
         if pairs is not None:

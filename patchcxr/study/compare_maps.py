@@ -39,6 +39,8 @@ Shape = tuple[int, int]
 ReadMask = Callable[[dict[str, Any], Shape], BoolArray]
 ReadLungs = Callable[[dict[str, Any], Shape], "BoolArray | None"]
 
+LUNGS: Final = "lungs"
+"""Name of the lung mask where it is measured as a map: what a map scores that knows nothing but the lungs."""
 TRUTH: Final = "truth"
 """Stands for the method in the list of what could not be compared, where the truth or the lungs are at fault."""
 
@@ -89,6 +91,7 @@ def score_maps(
     lungs: ReadLungs | None = None,
     size: int | None = None,
     progress: Progress | None = None,
+    with_lungs: bool = False,
 ) -> MapScores:
     """Measure the maps of every film.
 
@@ -104,12 +107,15 @@ def score_maps(
         Side of the grid; None takes that of the largest map of each film.
     progress
         Called with the films done and their total.
+    with_lungs
+        Measure the lung mask too, as a method :data:`LUNGS`; films without lungs then lack a map of one method.
 
     Raises
     ------
     CohortError
         If there is no film, or none has a usable map of every method; the message names the first fault.
     """
+    every = [*methods, *([MapMethod(LUNGS, _at_grid, probability=True)] if with_lungs else [])]
     scores: list[dict[str, Any]] = []
     extents: list[dict[str, Any]] = []
     left_out: list[tuple[str, str, str]] = []
@@ -122,10 +128,14 @@ def score_maps(
             try:
                 truth = lesion(row, grid)
                 inside = lungs(row, grid) if lungs else None
+                if with_lungs and inside is None:
+                    left_out.append((study, LUNGS, "no lung mask; fill in the cohort's column, or give --lungs"))
+                elif with_lungs:
+                    maps[LUNGS] = np.asarray(inside, dtype=np.float32)
             except (PatchCXRError, OSError) as error:
                 left_out.append((study, TRUTH, _one_line(error)))
                 maps = {}
-            for method in (one for one in methods if one.name in maps):
+            for method in (one for one in every if one.name in maps):
                 base = {"study": study, "patient": row["patient"], "method": method.name}
                 try:
                     found = resize_image(maps[method.name], grid)
@@ -138,7 +148,7 @@ def score_maps(
         if progress:
             progress(done, len(rows))
     faults_table = pd.DataFrame(left_out, columns=["study", "method", "error"])
-    return _tables(scores, extents, faults_table, len(methods))
+    return _tables(scores, extents, faults_table, len(every))
 
 
 def write_comparison(
@@ -207,6 +217,10 @@ def _load(study: str, methods: Sequence[MapMethod]) -> tuple[dict[str, FloatArra
         except (PatchCXRError, OSError) as error:
             faults.append((study, method.name, _one_line(error)))
     return maps, faults
+
+
+def _at_grid(study: str) -> FloatArray:
+    raise ImageError(f"the lungs of {study!r} are read once the grid is known")
 
 
 def _largest(maps: dict[str, FloatArray]) -> Shape:

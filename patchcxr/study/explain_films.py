@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -11,20 +11,21 @@ import numpy as np
 import pandas as pd
 
 from patchcxr.errors import PatchCXRError
-from patchcxr.explain.gradcam import grad_cam_of_classes
-from patchcxr.explain.probabilistic import probabilistic_grad_cam
-from patchcxr.inference.voting import VoteConfig, VoteResult
+from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
+from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.report.explanation import ExplainedClass, explanation_figure
 from patchcxr.report.style import save_figure
+from patchcxr.study.explain_view import Explanation, explain_patches, explain_whole
 from patchcxr.study.film_output import Record, enlarge_mask, picture_film, picture_path
-from patchcxr.study.predict import Lungs, LungView, failure_table, lung_view, trained_region
+from patchcxr.study.lung_view import LungView, lung_view, trained_region
+from patchcxr.study.predict import Lungs, failure_table
 from patchcxr.study.provenance import claim_folder, network_fingerprint, settings_since
 from patchcxr.study.reading import Progress, up_to_date
-from patchcxr.types import AnyArray, FloatArray
+from patchcxr.types import AnyArray
 
 Target = int | Literal["all", "predicted"]
 STAGE: Final = "explain"
@@ -56,53 +57,6 @@ class ExplainSettings:
     map_size: int = 256
     pictures: bool = True
     colormap: str = "jet"
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """What a classifier says of a film, and why.
-
-    Attributes
-    ----------
-    prediction
-        Class index.
-    probabilities
-        Softmax of the film, or mean over its patches, (C,).
-    maps
-        Maps of the classes asked for by index, (H, W) of the view.
-    vote
-        The vote of the patches; None for a whole film.
-    """
-
-    prediction: int
-    probabilities: FloatArray
-    maps: dict[int, FloatArray]
-    vote: VoteResult | None = None
-
-
-def explain_view(model: TrainedModel, view: LungView, settings: ExplainSettings, study: str) -> Explanation:
-    """Classify and explain what a classifier sees of a film.
-
-    The patches of a study are drawn from (vote.seed, study id), as in
-    :func:`patchcxr.study.predict.classify_and_explain_local`.
-    """
-    classes = [settings.target] if isinstance(settings.target, int) else None
-    if settings.vote is None:
-        image = resize_image(view.image, model.image_size)
-        found = grad_cam_of_classes(model.module, image, classes, settings.normalization)
-        probabilities, maps, vote = found.probabilities[0], found.maps[0], None
-        prediction = int(probabilities.argmax())
-    else:
-        rng = np.random.default_rng([settings.vote.seed, *study.encode()])
-        cam = probabilistic_grad_cam(
-            model.module, view.image, view.lung, settings.vote, rng, classes, settings.normalization
-        )
-        vote, maps = cam.vote, cam.maps
-        prediction, probabilities = vote.prediction, vote.mean_probability
-    kept = {index: maps[place] for place, index in enumerate(classes or range(len(maps)))}
-    if settings.target == "predicted":
-        kept = {prediction: kept[prediction]}
-    return Explanation(prediction, probabilities, kept, vote)
 
 
 def explain_films(
@@ -147,10 +101,7 @@ def explain_films(
         try:
             if not up_to_date(record, films, study, since):
                 said = _explain_film(model, films, lungs, row, out, settings)
-                record.parent.mkdir(parents=True, exist_ok=True)
-                temporary = record.with_suffix(".tmp")
-                temporary.write_text(json.dumps(said), encoding="utf-8")
-                temporary.replace(record)
+                write_bytes_atomically(record, json.dumps(said).encode())
             said = json.loads(record.read_text(encoding="utf-8"))
             rows.append({"study": study, "patient": row["patient"], "label": row["label"], **said})
         except (PatchCXRError, OSError, MemoryError) as error:
@@ -160,13 +111,33 @@ def explain_films(
     return pd.DataFrame(rows), failure_table(failures)
 
 
+def explains_predicted(maps: str | Path) -> bool:
+    """Whether a folder of maps was written by :func:`explain_films` for the class that is predicted of each film."""
+    try:
+        noted = json.loads((Path(maps) / "settings.json").read_text(encoding="utf-8"))
+        return bool(noted["settings"]["settings"]["target"] == "predicted")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _explain(model: TrainedModel, view: LungView, settings: ExplainSettings, study: str) -> Explanation:
+    classes = (settings.target,) if isinstance(settings.target, int) else None
+    if settings.vote is None:
+        found = explain_whole(model, view, classes, settings.normalization)
+    else:
+        found = explain_patches(model, view, study, settings.vote, classes, settings.normalization)
+    if settings.target != "predicted":
+        return found
+    return replace(found, maps={found.prediction: found.maps[found.prediction]})
+
+
 def _explain_film(
     model: TrainedModel, films: FilmStore, lungs: Lungs, row: Record, out: Path, settings: ExplainSettings
 ) -> dict[str, Any]:
     """Write the files of a film; return its row."""
     study = str(row["study"])
     view = lung_view(films, lungs, study, trained_region(model))
-    found = explain_view(model, view, settings, study)
+    found = _explain(model, view, settings, study)
     for index, values in found.maps.items():
         folder = out / "maps" / model.classes[index] if settings.target == "all" else out / "maps"
         ArrayFolder(folder).save(study, view.place(values, settings.map_size))

@@ -25,7 +25,8 @@ from patchcxr.models.trained import TrainedModel, save_model
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.config import ClassifierConfig, StudyConfig
-from patchcxr.study.predict import KnownLungs, Lungs, lung_view
+from patchcxr.study.lung_view import lung_view
+from patchcxr.study.predict import KnownLungs, Lungs
 from patchcxr.study.select import split_rows
 from patchcxr.training.datasets import GlobalDataset, PatchDataset, SegmentationDataset
 from patchcxr.training.fit import BEST, LAST, fit

@@ -24,8 +24,9 @@ from patchcxr.report.style import DOUBLE_COLUMN_MM, ORGAN_COLOURS, display_name
 from patchcxr.report.tables import PaperTable, format_interval, format_number, format_p
 from patchcxr.stats.bootstrap import cluster_bootstrap
 from patchcxr.stats.paired import paired_table, signed_rank_pairs
+from patchcxr.study.classify_films import classify_whole_films
 from patchcxr.study.examples import ORIGINAL, PREPARED, choose_films, film_picture
-from patchcxr.study.predict import classify_and_explain_global, trained_region
+from patchcxr.study.lung_view import trained_region
 from patchcxr.study.provenance import claim_folder
 from patchcxr.study.run import Study
 from patchcxr.types import FloatArray
@@ -86,7 +87,7 @@ def maps_of_model(study: Study, model: TrainedModel, masked: bool, folder: Path)
         raise ConfigError(f"the network tells {', '.join(model.classes)} apart; expected {target!r} among them")
     claim_folder(folder, model)
     config = study.config
-    classify_and_explain_global(
+    classify_whole_films(
         model,
         study.store(config.classification.vote.image_size),
         study.lungs(),

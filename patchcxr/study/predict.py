@@ -6,36 +6,25 @@ as a table of study, stage and error, and loses nothing when it is interrupted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from patchcxr.errors import EmptyLungError, MaskError, PatchCXRError
-from patchcxr.explain.gradcam import grad_cam
-from patchcxr.explain.probabilistic import probabilistic_grad_cam
+from patchcxr.errors import EmptyLungError, MaskError
 from patchcxr.inference.batches import BatchSize, as_batch_size
 from patchcxr.inference.infection import infection_input, infection_probability, needs_lung_masks
 from patchcxr.inference.lungs import is_lung_network, segment_lungs
 from patchcxr.inference.segmentation import clean_labels, segment_partition, structure_mask
-from patchcxr.inference.voting import VoteConfig, classify_global
 from patchcxr.io.arrays import ArrayFolder
-from patchcxr.measure.patches import patch_intensity_at
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
-from patchcxr.preprocessing.lungfields import crop_to_lungs, lung_box, mask_image, place_crop
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.provenance import claim_folder
-from patchcxr.study.reading import Prepare, Progress, as_film, batches, film_batches, up_to_date
+from patchcxr.study.reading import Prepare, Progress, as_film, film_batches
 from patchcxr.study.steps import FAILURE_COLUMNS
-from patchcxr.types import AnyArray, BoolArray, FloatArray
-
-PATCH_COLUMNS = ("row", "column", "predicted", "mean", "std")
-"""What is kept of each patch: its centre, its most probable class, and the intensity of its lung pixels; after these
-columns, its probability of each class."""
+from patchcxr.types import BoolArray, FloatArray
 
 
 def failure_table(rows: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
@@ -214,158 +203,3 @@ def round_down(probability: FloatArray) -> FloatArray:
     rounded = probability.astype(np.float16)
     rounded = np.where(rounded > probability, np.nextafter(rounded, np.float16(0)), rounded)
     return np.where((probability > 0.5) & (rounded == 0.5), np.nextafter(np.float16(0.5), np.float16(1)), rounded)
-
-
-@dataclass(frozen=True, eq=False)
-class LungView:
-    """What a classifier sees of a film.
-
-    Attributes
-    ----------
-    image, lung
-        float32 and bool, (H, W) at the film's stored size.
-    box
-        ``top, left, bottom, right`` of the part of the film that is seen.
-    """
-
-    image: FloatArray
-    lung: BoolArray
-    box: tuple[int, int, int, int]
-
-    def place(self, saliency: FloatArray, size: int) -> AnyArray:
-        """Saliency map of the view as a map of the whole film, float16 (size, size)."""
-        shape = self.image.shape
-        if self.box != (0, 0, *shape):
-            saliency = place_crop(saliency, self.box, (shape[0], shape[1]))
-        return resize_image(saliency, size).astype(np.float16)
-
-
-def lung_view(films: FilmStore, lungs: Lungs, study: str, region: str = "mask") -> LungView:
-    """The film of a study as the classifiers see it.
-
-    ``mask``: film times lung mask (Oh 2020, section II.B). ``crop``: the
-    smallest rectangle round the lungs and a border of 2.5 %, stretched to the
-    film's size (Tabik 2020; Hertel 2022). ``whole``: the film as it is.
-    ``lungs_only``: the lung mask itself, 1 in the lungs and 0 elsewhere, for
-    what their outline alone tells (Oh 2020, section V-F).
-    """
-    film = as_film(films.film(study))
-    lung = lungs.lung(study, film.shape[0])
-    box = (0, 0, *film.shape)
-    if region == "mask":
-        film = mask_image(film, lung)
-    elif region == "crop":
-        box = lung_box(lung)
-        film, lung = crop_to_lungs(film, lung)
-        film, lung = resize_image(film, films.size), resize_mask(lung, films.size)
-    elif region == "lungs_only":
-        film = lung.astype(np.float32)
-    return LungView(film, lung, box)
-
-
-def trained_region(model: TrainedModel) -> str:
-    """What of the film a classifier was trained on (see :func:`lung_view`)."""
-    return str(model.training.get("region", "mask"))
-
-
-def classify_and_explain_global(
-    model: TrainedModel,
-    films: FilmStore,
-    lungs: Lungs,
-    studies: Sequence[str],
-    folder: Path,
-    target: int | None,
-    map_size: int,
-    normalization: str = "minmax",
-    batch_size: int = 16,
-    since: int = 0,
-) -> pd.DataFrame:
-    """Class probabilities of the whole masked film, and its Grad-CAM for ``target`` (eq. 3).
-
-    Results that are older than ``since`` (nanoseconds) or than their film are made again.
-    """
-    maps, scores, failures = ArrayFolder(folder / "maps"), ArrayFolder(folder / "scores"), []
-    todo = [study for study in studies if not up_to_date(scores.path(study), films, study, since)]
-    region = trained_region(model)
-    for part in batches(todo, batch_size):
-        images, kept, views = [], [], []
-        for study in part:
-            try:
-                view = lung_view(films, lungs, study, region)
-                images.append(resize_image(view.image, model.image_size))
-                kept.append(study)
-                views.append(view)
-            except PatchCXRError as error:
-                failures.append((study, "global classifier", str(error)))
-        if not kept:
-            continue
-        batch = np.stack(images)
-        probabilities = classify_global(model.module, batch)
-        if target is not None:
-            found = grad_cam(model.module, batch, target, normalization=normalization)
-            for study, view, saliency in zip(kept, views, found, strict=True):
-                maps.save(study, view.place(saliency, map_size))
-        for study, row in zip(kept, probabilities, strict=True):
-            scores.save(study, row.astype(np.float64))
-    return failure_table(failures)
-
-
-def classify_and_explain_local(
-    model: TrainedModel,
-    films: FilmStore,
-    lungs: Lungs,
-    studies: Sequence[str],
-    folder: Path,
-    vote: VoteConfig,
-    target: int | None,
-    map_size: int,
-    normalization: str = "minmax",
-    since: int = 0,
-) -> pd.DataFrame:
-    """Vote of K patches, and the probabilistic Grad-CAM for ``target`` from the same patches (eq. 5).
-
-    The patches of a study are drawn from (vote.seed, study id), so they do
-    not depend on which other films are scored. Results that are older than
-    ``since`` (nanoseconds) or than their film are made again.
-    """
-    maps, votes, failures = ArrayFolder(folder / "maps"), folder / "votes", []
-    names, patches = ArrayFolder(votes), ArrayFolder(folder / "patches")
-    votes.mkdir(parents=True, exist_ok=True)
-    region = trained_region(model)
-    for study in studies:
-        record = names.path(study).with_suffix(".json")
-        if up_to_date(record, films, study, since):
-            continue
-        try:
-            view = lung_view(films, lungs, study, region)
-            rng = np.random.default_rng([vote.seed, *study.encode()])
-            classes = () if target is None else (target,)
-            result = probabilistic_grad_cam(
-                model.module, view.image, view.lung, vote, rng, classes=classes, normalization=normalization
-            )
-        except PatchCXRError as error:
-            failures.append((study, "local classifier", str(error)))
-            continue
-        if target is not None:
-            maps.save(study, view.place(result.maps[0], map_size))
-        found = result.vote
-        mean, std = patch_intensity_at(view.image, found.centres, vote.patch_size, view.lung)
-        seen = np.column_stack([found.centres, found.probabilities.argmax(axis=1), mean, std, found.probabilities])
-        patches.save(study, seen.astype(np.float32))
-        temporary = record.with_suffix(".tmp")
-        temporary.write_text(
-            json.dumps(
-                {
-                    "prediction": int(found.prediction),
-                    "votes": [int(n) for n in found.votes],
-                    "probability": [float(p) for p in found.mean_probability],
-                    "entropy": float(found.entropy),
-                    "margin": float(found.margin),
-                    "minimum_coverage": int(found.coverage.minimum),
-                    "median_coverage": float(found.coverage.median),
-                    "uncovered_share": float(found.coverage.uncovered_share),
-                }
-            )
-        )
-        temporary.replace(record)
-    return failure_table(failures)

@@ -10,7 +10,7 @@ from patchcxr.inference.patches_needed import lies_on_a_grid
 from patchcxr.inference.predictions import Predictions
 from patchcxr.inference.vote_error import PatchVotes
 from patchcxr.io.arrays import ArrayFolder
-from patchcxr.study.predict import PATCH_COLUMNS
+from patchcxr.study.classify_films import PATCH_COLUMNS
 
 
 def recorded_votes(

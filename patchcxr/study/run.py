@@ -28,14 +28,9 @@ from patchcxr.models.trained import TrainedModel, load_model
 from patchcxr.preprocessing.store import FilmStore, prepare_stores
 from patchcxr.study import evaluate, learn, present, select
 from patchcxr.study.build import build_cohort
+from patchcxr.study.classify_films import classify_by_patches, classify_whole_films
 from patchcxr.study.config import StudyConfig
-from patchcxr.study.predict import (
-    Lungs,
-    classify_and_explain_global,
-    classify_and_explain_local,
-    predict_infection,
-    segment_films,
-)
+from patchcxr.study.predict import Lungs, predict_infection, segment_films
 from patchcxr.study.steps import StepRunner
 
 log = logging.getLogger(__name__)
@@ -193,7 +188,7 @@ class Study:
 
     def _global_test(self, folder: Path) -> pd.DataFrame:
         config = self.config.explanation
-        return classify_and_explain_global(
+        return classify_whole_films(
             self.model("global"),
             self._large_films(),
             self.lungs(),
@@ -206,7 +201,7 @@ class Study:
 
     def _local_test(self, folder: Path) -> pd.DataFrame:
         config = self.config
-        return classify_and_explain_local(
+        return classify_by_patches(
             self.model("local"),
             self._large_films(),
             self.lungs(),

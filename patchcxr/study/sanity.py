@@ -20,7 +20,8 @@ from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.report.sanity_figure import OTHER
 from patchcxr.stats.bootstrap import cluster_bootstrap
-from patchcxr.study.predict import Lungs, LungView, failure_table, lung_view, trained_region
+from patchcxr.study.lung_view import LungView, lung_view, trained_region
+from patchcxr.study.predict import Lungs, failure_table
 from patchcxr.study.reading import Progress
 from patchcxr.types import FloatArray
 

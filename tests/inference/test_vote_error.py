@@ -51,6 +51,12 @@ def test_with_two_classes_a_redraw_is_beta_binomial(votes, rng):
     assert within_noise(found.redraw[0], expected, 20_000)
 
 
+def test_recorded_patches_taken_for_the_whole_lung_understate_the_error():
+    # The figures of docs/classification.md: 55 votes to 45.
+    assert stats.binom(100, 0.45).sf(50) == pytest.approx(0.13, abs=0.005)
+    assert stats.betabinom(100, 45, 55).sf(50) == pytest.approx(0.22, abs=0.005)
+
+
 @pytest.mark.parametrize("size", [1, 10, 40])
 def test_with_two_classes_stability_is_an_integral_over_the_share(size, rng):
     a, b = 14, 6

@@ -17,7 +17,8 @@ from patchcxr.preprocessing.store import FilmStore, prepare_stores
 from patchcxr.study import learn
 from patchcxr.study.config import ClassificationConfig, ClassifierConfig, CohortConfig, ExplanationConfig, StudyConfig
 from patchcxr.study.config import InfectionConfig as Infection
-from patchcxr.study.predict import Lungs, lung_view
+from patchcxr.study.lung_view import lung_view
+from patchcxr.study.predict import Lungs
 from patchcxr.study.run import MASK_COLUMNS
 from patchcxr.training.augmentation import AugmentConfig
 from patchcxr.training.recipe import TrainConfig

@@ -15,7 +15,9 @@ from patchcxr.io.masks import read_mask, write_mask
 from patchcxr.io.saliency_maps import MapFolder
 from patchcxr.measure.localization import localization_scores
 from patchcxr.study.compare_maps import MapMethod, score_maps, summarize_maps, write_comparison
+from patchcxr.study.explain_films import ExplainSettings
 from patchcxr.study.map_truth import film_shape, open_lungs, open_truth
+from patchcxr.study.provenance import settings_since
 
 SIDE = 48
 FILMS = 8
@@ -208,8 +210,53 @@ def test_folders_of_maps_are_read_whatever_their_kind(tmp_path, rng):
 
 def options(tmp_path, **changed):
     given = {"cohort": str(tmp_path / "cohort.csv"), "out": str(tmp_path / "out"), "maps": [], "probability": []}
-    given |= {"truth": "masks", "finding": [], "lungs": None, "size": None, "examples": 2, "seed": 0}
+    given |= {
+        "truth": "masks",
+        "finding": [],
+        "lungs": None,
+        "size": None,
+        "with_lungs": False,
+        "examples": 2,
+        "seed": 0,
+    }
     return argparse.Namespace(**given | changed)
+
+
+def test_the_lung_mask_is_measured_as_if_it_were_a_map(films, rng):
+    maps = maps_of(films, rng)
+    truth = open_truth(films)
+    found = score_maps(truth.rows, [MapMethod("cam", loader(maps))], truth.read, open_lungs(films), with_lungs=True)
+    lungs = read_mask(films.loc[0, "lung_mask"])
+    expected = localization_scores(lungs.astype(np.float32), read_mask(films.loc[0, "infection_mask"]), lungs)
+    of_film = found.films[(found.films["study"] == "f0") & (found.films["method"] == "lungs")]
+    measured = of_film.set_index("measure")["value"]
+    for measure in ("energy_in_lesion", "energy_outside_lungs", "best_dice", "auroc"):
+        assert measured[measure] == pytest.approx(expected[measure])
+    assert measured["energy_in_lesion"] == pytest.approx(12 * 16 / lungs.sum())
+
+
+def test_without_a_lung_mask_the_film_lacks_one_method(films, rng):
+    films.loc[2, "lung_mask"] = pd.NA
+    truth = open_truth(films)
+    method = MapMethod("cam", loader(maps_of(films, rng)))
+    found = score_maps(truth.rows, [method], truth.read, open_lungs(films), with_lungs=True)
+    assert not found.films.loc[found.films["study"] == "f2", "compared"].any()
+    assert found.left_out[["study", "method"]].to_numpy().tolist() == [["f2", "lungs"]]
+
+
+@pytest.mark.parametrize("target", ["predicted", 1, "all"])
+def test_maps_of_the_predicted_class_are_refused(films, rng, tmp_path, target):
+    folder = tmp_path / "npy"
+    folder.mkdir()
+    for study, found in maps_of(films, rng).items():
+        np.save(folder / f"{study}.npy", found)
+    settings_since(folder / "settings.json", {"settings": ExplainSettings(target=target)})
+    chosen = options(tmp_path, maps=[f"cam={folder}"], examples=0)
+    if target == "predicted":
+        with pytest.raises(ConfigError, match="--target CLASS"):
+            compare_maps(chosen)
+    else:
+        assert compare_maps(chosen) == 0
 
 
 @pytest.mark.slow

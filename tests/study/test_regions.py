@@ -12,7 +12,8 @@ from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.lungfields import lung_box
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.evaluate.intensity import between_groups, intensity_by_anatomy
-from patchcxr.study.predict import Lungs, as_film, lung_view
+from patchcxr.study.lung_view import lung_view
+from patchcxr.study.predict import Lungs, as_film
 
 SIZE = 128
 

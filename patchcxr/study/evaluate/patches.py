@@ -12,7 +12,8 @@ from patchcxr.io.arrays import ArrayFolder
 from patchcxr.measure.patches import intra_inter
 from patchcxr.report.tables import write_table
 from patchcxr.stats.markers import compare_groups
-from patchcxr.study.predict import PATCH_COLUMNS, failure_table
+from patchcxr.study.classify_films import PATCH_COLUMNS
+from patchcxr.study.predict import failure_table
 
 if TYPE_CHECKING:
     from patchcxr.study.run import Study
