@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from patchcxr.cli.common import configured
-from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, lungs_name, open_classifier, prepared
+from patchcxr.cli.options import anatomy_for, as_failures, finish, lungs_for, lungs_name, prepared
+from patchcxr.cli.study import read_overrides
 from patchcxr.data.inputs import read_inputs
 from patchcxr.data.labels import SCHEMES
 from patchcxr.errors import CohortError, ModelError
-from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.study.build import with_classes
 from patchcxr.study.classify_films import classify_by_patches, classify_whole_films
+from patchcxr.study.networks import open_classifier, vote_settings
 from patchcxr.study.provenance import claim_folder, settings_since
 
 MAP_SIZE = 256
@@ -37,7 +36,7 @@ def classify(options: argparse.Namespace) -> int:
     out = Path(options.out)
     table, skipped = read_inputs(options.inputs, exclude=out)
     model, config = open_classifier(options.model, options.whole)
-    vote = vote_settings(model, options.set)
+    vote = vote_settings(model, read_overrides(options.set))
     target = None if options.explain is None else class_index(model, options.explain, "--explain")
     failures = [as_failures(skipped), prepared(table, out, [vote.image_size], config)]
     table = table[~table["study"].isin(failures[-1]["study"])].reset_index(drop=True)
@@ -58,16 +57,6 @@ def classify(options: argparse.Namespace) -> int:
     for name, count in said["predicted"].value_counts().reindex(list(model.classes), fill_value=0).items():
         print(f"  {name:14} {count}")
     return finish(pd.concat(failures, ignore_index=True), out, len(said), "classified")
-
-
-def vote_settings(model: TrainedModel, changes: Sequence[str]) -> VoteConfig:
-    """How the patches of a network vote: as in its training, with ``--set`` laid over it."""
-    known = {field.name for field in dataclasses.fields(VoteConfig)}
-    trained = {key: value for key, value in dict(model.training.get("vote", {})).items() if key in known}
-    settings = {"patch_size": model.image_size, **trained}
-    given = {change.partition("=")[0] for change in changes}
-    kept = [f"{key}={value}" for key, value in settings.items() if key not in given]
-    return configured(VoteConfig, [*kept, *changes])
 
 
 def class_index(model: TrainedModel, name: str, option: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from patchcxr.cli.options import lungs_for, open_cohort, open_model
+from patchcxr.cli.options import lungs_for, open_cohort
 from patchcxr.cli.study import load_study, logged
 from patchcxr.report.crossvalidation import curve_of_films, curve_of_pixels, fold_curves_figure, pooled_table
 from patchcxr.report.curves import confusion_figure
@@ -19,6 +19,7 @@ from patchcxr.report.style import display_name, save_figure
 from patchcxr.report.tables import column_title, format_interval, write_table
 from patchcxr.study.crossvalidation import CrossValidation, FoldConfig, cross_validate
 from patchcxr.study.evaluate.pooled import POOLED, confusion_table
+from patchcxr.study.networks import open_model
 from patchcxr.study.provenance import network_fingerprint
 from patchcxr.types import ANATOMY
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from patchcxr.cli.classify import class_index, vote_settings, with_truth
+from patchcxr.cli.classify import class_index, with_truth
 from patchcxr.cli.common import progress_bar
 from patchcxr.cli.options import (
     anatomy_for,
@@ -16,10 +16,9 @@ from patchcxr.cli.options import (
     finish,
     lungs_for,
     lungs_name,
-    open_classifier,
-    open_model,
     prepared,
 )
+from patchcxr.cli.study import read_overrides
 from patchcxr.data.inputs import read_inputs
 from patchcxr.errors import CohortError
 from patchcxr.inference.batches import choose_device
@@ -30,6 +29,7 @@ from patchcxr.report.sanity_figure import sanity_figure
 from patchcxr.report.style import display_name, save_figure
 from patchcxr.report.tables import format_interval
 from patchcxr.study.explain_films import ExplainSettings, Target, explain_films
+from patchcxr.study.networks import open_classifier, open_model, vote_settings
 from patchcxr.study.predict import Lungs
 from patchcxr.study.sanity import MEASURES, SanityConfig, check_maps, choose_studies, with_intervals
 
@@ -73,7 +73,7 @@ def open_films(
     model, config = open_classifier(options.model, options.whole)
     model.module.to(choose_device(options.device)).to(memory_format=torch.channels_last)
     changes = [*options.set, *([f"mode={options.mode}"] if options.mode else [])]
-    vote = vote_settings(model, changes)
+    vote = vote_settings(model, read_overrides(changes))
     if most is not None:
         table = choose_studies(with_truth(table, model.classes), options.target, most, seed)
     failures = [as_failures(skipped), prepared(table, out, [vote.image_size], config)]

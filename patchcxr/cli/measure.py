@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from patchcxr.cli.common import configured
-from patchcxr.cli.options import filled, finish, lungs_for, open_cohort, open_model, prepared
+from patchcxr.cli.options import filled, finish, lungs_for, open_cohort, prepared
 from patchcxr.errors import CohortError
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
@@ -25,6 +25,7 @@ from patchcxr.study.evaluate.anatomy import (
     under_segmentation,
 )
 from patchcxr.study.evaluate.intensity import between_groups, intensity_by_anatomy
+from patchcxr.study.networks import open_model
 from patchcxr.study.select import given
 from patchcxr.types import ANATOMY
 

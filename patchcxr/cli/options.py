@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
-from patchcxr.config import from_dict
 from patchcxr.data.cohort import read_cohort
-from patchcxr.errors import CheckpointError, CohortError
-from patchcxr.inference.infection import INFECTION_CLASSES
-from patchcxr.inference.lungs import LUNG_CLASSES, is_lung_network
-from patchcxr.models.shipped import SHIPPED, shipped
-from patchcxr.models.trained import TrainedModel, load_model
+from patchcxr.errors import CohortError
+from patchcxr.inference.lungs import is_lung_network
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore, prepare_stores
+from patchcxr.study.networks import open_model
 from patchcxr.study.predict import Lungs, failure_table, segment_films
 from patchcxr.study.provenance import network_fingerprint
 from patchcxr.study.select import given
-from patchcxr.types import ANATOMY, PARTITION
-
-STAND_INS: Final = {
-    ANATOMY: (PARTITION, *LUNG_CLASSES.values()),
-    ("infection",): (INFECTION_CLASSES[2],),
-}
-"""Classes that serve where others are asked for: those that tell more apart, and lungs without a heart."""
+from patchcxr.types import ANATOMY
 
 
 def prepared(table: pd.DataFrame, out: Path, sizes: list[int], config: PreprocessConfig) -> pd.DataFrame:
@@ -55,23 +45,6 @@ def filled(table: pd.DataFrame, stores: list[FilmStore]) -> pd.DataFrame:
             f"none of {len(table)} films could be prepared; the first, {first['study']}: {first['error']}"
         )
     return failures
-
-
-def open_model(path: str, classes: tuple[str, ...] | None = None) -> tuple[TrainedModel, PreprocessConfig]:
-    """Load a network and the preprocessing it was trained with.
-
-    ``path`` is a file, or the name of a network that comes with patchcxr.
-
-    Raises
-    ------
-    CheckpointError
-        If its classes are neither ``classes`` nor some that stand in for them (:data:`STAND_INS`).
-    """
-    model = shipped(path) if path in SHIPPED and not Path(path).is_file() else load_model(path)
-    if classes is not None:
-        stands_in = model.classes in STAND_INS.get(classes, ())
-        model.require(model.classes if stands_in else classes, "segmenter", path)
-    return model, from_dict(PreprocessConfig, model.preprocessing, where=f"{path}: preprocessing")
 
 
 def lungs_for(
@@ -107,24 +80,6 @@ def anatomy_for(table: pd.DataFrame, anatomy: str | None) -> str | None:
 def lungs_name(anatomy: str | None) -> str:
     """What lungs come from, so that results with other lungs are told apart: ``cohort``, or a network's fingerprint."""
     return "cohort" if anatomy is None else network_fingerprint(open_model(anatomy)[0])
-
-
-def open_classifier(path: str | None, whole: bool) -> tuple[TrainedModel, PreprocessConfig]:
-    """Load a classifier of patches, or of whole films; without a path that of patchcxr.
-
-    Raises
-    ------
-    CheckpointError
-        If the network is none, or is one of the other kind.
-    """
-    path = path or "patches"
-    model, config = open_model(path)
-    model.require(kind="classifier", where=path)
-    if whole and "vote" in model.training:
-        raise CheckpointError(f"{path}: learnt patches, not whole films; remove --global")
-    if not whole and model.training.get("view") == "film":
-        raise CheckpointError(f"{path}: learnt whole films, not patches; add --global")
-    return model, config
 
 
 def as_failures(skipped: pd.DataFrame) -> pd.DataFrame:

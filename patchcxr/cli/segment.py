@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from patchcxr.cli.common import configured, progress_bar
-from patchcxr.cli.options import as_failures, open_model
+from patchcxr.cli.options import as_failures
 from patchcxr.data.cohort import write_cohort
 from patchcxr.data.inputs import read_inputs
 from patchcxr.errors import CohortError, ModelError
@@ -30,6 +30,7 @@ from patchcxr.study.film_output import (
     of_each_film,
     quartiles,
 )
+from patchcxr.study.networks import open_model
 from patchcxr.study.predict import Lungs, failure_table, predict_infection, segment_films
 from patchcxr.study.provenance import network_fingerprint, settings_since
 from patchcxr.study.reading import Preparation
