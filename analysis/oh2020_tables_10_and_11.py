@@ -23,7 +23,7 @@ from patchcxr.study.evaluate.classification import score_predictions
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs=2, metavar="METHOD=FOLDER", help="global=... and local=...")
+    parser.add_argument("folders", nargs=2, metavar="METHOD=FOLDER", help="two, such as global=... and local=...")
     parser.add_argument("--positive", required=True, metavar="CLASS")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -40,8 +40,9 @@ if __name__ == "__main__":
     score_predictions(films, classes, options.out, np.random.default_rng(options.seed))
     wide = films.pivot(index="study", columns="method", values=f"p_{options.positive}").dropna()
     truth = films.drop_duplicates("study").set_index("study").loc[wide.index, "truth"] == options.positive
-    found = delong_test(truth.to_numpy(), wide["global"].to_numpy(), wide["local"].to_numpy())
-    row = {"positive": options.positive, "n": len(wide), **found._asdict()}
+    first, second = parts
+    found = delong_test(truth.to_numpy(), wide[first].to_numpy(), wide[second].to_numpy())
+    row = {"positive": options.positive, "first": first, "second": second, "n": len(wide), **found._asdict()}
     write_table(pd.DataFrame([row]), options.out / "delong")
     matrices = {
         name: pd.read_csv(options.out / f"confusion_{name}.csv").set_index("truth").to_numpy() for name in parts
@@ -52,4 +53,5 @@ if __name__ == "__main__":
     beside = beside_published(long.rename(columns={"method": "setting"}), "Oh 2020", "Table X")
     print(to_markdown(beside))
     for name in ("scores", "sensitivity", "comparison", "delong"):
-        print((options.out / f"{name}.md").read_text(encoding="utf-8"))
+        table = options.out / f"{name}.md"
+        print(table.read_text(encoding="utf-8") if table.is_file() else "")

@@ -64,7 +64,7 @@ def score_predictions(
 
     Writes ``confusion_<method>``, ``scores`` (macro averages, Oh 2020, Table
     X), ``sensitivity`` (a class a column, Table XI) and ``comparison``
-    (McNemar's test of right and wrong films between methods).
+    (of two methods: McNemar's test of right and wrong films).
     """
     scores, sensitivity = [], []
     index = {name: number for number, name in enumerate(classes)}
@@ -106,12 +106,13 @@ def score_predictions(
     write_table(pd.DataFrame(scores), folder / "scores")
     write_table(pd.DataFrame(sensitivity), folder / "sensitivity")
     wide = table.pivot(index="study", columns="method", values="predicted").dropna()
-    if set(METHODS) <= set(wide.columns):
+    pair = [row["method"] for row in scores]
+    if len(pair) == 2:
         truth = table.drop_duplicates("study").set_index("study")["truth"].loc[wide.index].map(index).to_numpy()
-        test = mcnemar(truth, *(wide[name].map(index).to_numpy() for name in METHODS))
+        test = mcnemar(truth, *(wide[name].map(index).to_numpy() for name in pair))
         row = {
-            "a": METHODS[0],
-            "b": METHODS[1],
+            "a": pair[0],
+            "b": pair[1],
             "n": len(wide),
             "only_a_right": test.only_a_right,
             "only_b_right": test.only_b_right,
