@@ -1,0 +1,159 @@
+"""What a folder of scores is of: the films, the networks and the settings; and which parts are done.
+
+Layout below the folder::
+
+    plan.json                 what is scored, by what; another cohort or network is refused
+    scores/part-000012.parquet    a row a film
+    failures/part-000012.parquet  a row a film and stage that failed; only where something failed
+    maps/part-000012/STUDY.npy    on request
+    done/part-000012.json         written last: the part is whole, and what it took
+    scratch/                      prepared films of the parts in work; emptied part by part
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+from patchcxr.config import config, fingerprint, to_dict
+from patchcxr.errors import ConfigError
+from patchcxr.inference.infection import DetectionConfig
+from patchcxr.io.atomic import write_bytes_atomically
+
+PLAN: Final = "plan.json"
+VERSION: Final = 1
+KEPT: Final = ("study", "patient", "image", "label", "view", "source", "days", "row_spacing_mm", "column_spacing_mm")
+"""Columns of the cohort that scoring needs or passes on; the others stay where they are."""
+
+
+@config
+class ScoreConfig:
+    """What is said of each film.
+
+    Attributes
+    ----------
+    anatomy, infection, classifier
+        Networks: files, or names of those that come with patchcxr; without an infection network or classifier these
+        scores are left out.
+    vote
+        Changes of how the patches vote (:class:`patchcxr.inference.voting.VoteConfig`); by default as in training.
+    detection
+        When a film counts as infected.
+    explain
+        Class whose saliency map is written; None writes no maps.
+    map_size
+        Side of the maps in pixels.
+    part_size
+        Films a part: what is lost when a machine dies, and what is prepared at once.
+    """
+
+    anatomy: str = "anatomy"
+    infection: str | None = "infection"
+    classifier: str | None = "patches"
+    vote: dict[str, Any] | None = None
+    detection: DetectionConfig = DetectionConfig()
+    explain: str | None = None
+    map_size: int = 256
+    part_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.part_size < 1:
+            raise ConfigError(f"part_size: got {self.part_size}; expected at least 1 film")
+        if self.map_size < 1:
+            raise ConfigError(f"map_size: got {self.map_size}; expected at least 1 pixel")
+        if self.explain is not None and self.classifier is None:
+            raise ConfigError("explain: there is no classifier to explain; give one, or leave explain out")
+
+
+class Part(NamedTuple):
+    """Films that are scored together: a number, and rows of :data:`KEPT`."""
+
+    number: int
+    rows: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"part-{self.number:06d}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Films by part, and the folder where their scores go."""
+
+    out: Path
+    films: pd.DataFrame
+    settings: ScoreConfig
+
+    def __len__(self) -> int:
+        return -(-len(self.films) // self.settings.part_size)
+
+    def part(self, number: int) -> Part:
+        """Films of a part."""
+        size = self.settings.part_size
+        return Part(number, self.films.iloc[number * size : (number + 1) * size].reset_index(drop=True))
+
+    def done(self) -> dict[int, dict[str, Any]]:
+        """What was noted of each part that is whole."""
+        found = {}
+        for path in sorted((self.out / "done").glob("part-*.json")):
+            found[int(path.stem.removeprefix("part-"))] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def missing(self) -> list[int]:
+        """Parts that are still to be scored."""
+        done = self.done()
+        return [number for number in range(len(self)) if number not in done]
+
+
+def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, networks: dict[str, str]) -> Plan:
+    """Begin to score a cohort in a folder, or go on with it; what a dead run left behind is removed.
+
+    Parameters
+    ----------
+    out
+        Folder of the scores; made if it is missing.
+    table
+        Cohort; the columns of :data:`KEPT` that it has are kept.
+    settings
+        What is said of each film.
+    networks
+        Fingerprint of each network, by its role.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds scores of another cohort, by other networks, or with other settings.
+    """
+    out = Path(out)
+    films = table[[column for column in KEPT if column in table]].reset_index(drop=True)
+    said = {
+        "version": VERSION,
+        "films": len(films),
+        "cohort": fingerprint(films.astype("string").fillna("").to_csv(index=False)),
+        "networks": networks,
+        "settings": {
+            key: value for key, value in to_dict(settings).items() if key not in ("anatomy", "infection", "classifier")
+        },
+    }
+    path = out / PLAN
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        differs = [key for key, value in json.loads(json.dumps(said)).items() if found.get(key) != value]
+        if differs:
+            raise ConfigError(
+                f"{out} holds scores of another plan ({', '.join(differs)} differ); give another --out, or the same "
+                "cohort, networks and settings as before"
+            )
+    else:
+        write_bytes_atomically(path, json.dumps(said, indent=1).encode())
+    shutil.rmtree(out / "scratch", ignore_errors=True)
+    for folder in ("scores", "failures", "done"):
+        for left in (out / folder).glob(".part-*.part"):
+            left.unlink(missing_ok=True)
+    return Plan(out, films, settings)

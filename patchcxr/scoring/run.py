@@ -1,0 +1,225 @@
+"""A plan carried out: in this process, by processes of this machine, or by the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from patchcxr.errors import ConfigError, require_extra
+from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.scoring.part import score_part
+from patchcxr.scoring.plan import Plan
+
+AHEAD: Final = 2
+"""Parts that are handed out for each worker: the one that it works on, and the next."""
+RETRIES: Final = 2
+"""Further tries of a part whose worker died."""
+
+Noted = dict[str, Any]
+OnPart = Callable[["Tally"], None]
+
+
+@dataclass
+class Tally:
+    """How far a run is.
+
+    Attributes
+    ----------
+    total, before
+        Films of the plan, and those that earlier runs had scored.
+    done, failed
+        Films of this run, and those of them that failed.
+    seconds
+        Since the run began.
+    stages
+        Seconds of all workers by stage.
+    lost
+        Parts whose workers died again and again, with the reason.
+    """
+
+    total: int
+    before: int
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    lost: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Films a second."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """That the rest will take at this rate; NaN before the first part."""
+        return (self.total - self.before - self.done) / self.rate if self.rate > 0 else float("nan")
+
+    def add(self, noted: Noted, seconds: float) -> None:
+        """Count a part."""
+        self.done += noted["films"]
+        self.failed += noted["failed"]
+        self.seconds = seconds
+        for stage, value in noted["stages"].items():
+            self.stages[stage] = self.stages.get(stage, 0.0) + value
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``progress.json``."""
+        return {
+            "films": self.total,
+            "done": self.before + self.done,
+            "failed_in_this_run": self.failed,
+            "films_a_second": round(self.rate, 3),
+            "seconds_left": None if self.rate == 0 else round(self.seconds_left),
+            "stage_seconds": {stage: round(value, 1) for stage, value in self.stages.items()},
+            "lost_parts": self.lost,
+        }
+
+
+def run_plan(
+    plan: Plan,
+    workers: int = 0,
+    scheduler: str | None = None,
+    device: str = "auto",
+    threads: int = 2,
+    on_part: OnPart | None = None,
+) -> Tally:
+    """Score what is missing of a plan; ``progress.json`` in its folder tells how far it is.
+
+    Parameters
+    ----------
+    plan
+        See :func:`patchcxr.scoring.plan.open_plan`.
+    workers
+        Processes of this machine; 0 works in this one.
+    scheduler
+        Address of a Dask scheduler, whose workers see the same folders; ``workers`` is then not used.
+    device, threads
+        See :func:`patchcxr.scoring.part.score_part`.
+    on_part
+        Called after each part.
+
+    Raises
+    ------
+    ConfigError
+        If another process scores into this folder, or the scheduler has no worker.
+    MissingExtraError
+        For workers without the extra ``cluster``.
+    """
+    missing = plan.missing()
+    noted = plan.done()
+    tally = Tally(len(plan.films), sum(part["films"] for part in noted.values()))
+    with _alone(plan.out):
+        begin = time.perf_counter()
+        routes = _in_process(plan, missing, device, threads)
+        if scheduler is not None or workers > 0:
+            routes = _on_workers(plan, missing, workers, scheduler, device, threads)
+        for number, found in routes:
+            if isinstance(found, str):
+                tally.lost[number] = found
+            else:
+                tally.add(found, time.perf_counter() - begin)
+            write_bytes_atomically(plan.out / "progress.json", json.dumps(tally.as_dict(), indent=1).encode())
+            if on_part:
+                on_part(tally)
+    return tally
+
+
+def read_scores(out: str | Path) -> pd.DataFrame:
+    """All scores of a folder, in the order of the cohort."""
+    return _read(Path(out) / "scores")
+
+
+def read_failures(out: str | Path) -> pd.DataFrame:
+    """All failures of a folder: study, stage and error."""
+    found = _read(Path(out) / "failures")
+    return found if len(found) else pd.DataFrame(columns=["study", "stage", "error"], dtype="string")
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    parts = [pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _in_process(plan: Plan, missing: list[int], device: str, threads: int) -> Iterator[tuple[int, Noted | str]]:
+    for number in missing:
+        yield number, score_part(plan.part(number), plan.out, plan.settings, device, threads)
+
+
+def _on_workers(
+    plan: Plan, missing: list[int], workers: int, scheduler: str | None, device: str, threads: int
+) -> Iterator[tuple[int, Noted | str]]:
+    """Hand parts out as workers become free, so that the scheduler never holds more than a few."""
+    distributed = require_extra("distributed", "cluster")
+    with _client(distributed, workers, scheduler) as client:
+        waiting = iter(missing)
+        running: dict[Any, int] = {}
+
+        def hand_out(count: int) -> list[Any]:
+            given = []
+            for number, _ in zip(waiting, range(count), strict=False):
+                future = client.submit(
+                    score_part, plan.part(number), plan.out.absolute(), plan.settings, device, threads,
+                    pure=False, retries=RETRIES, key=f"part-{number}",
+                )  # fmt: skip
+                running[future] = number
+                given.append(future)
+            return given
+
+        pending = distributed.as_completed(hand_out(AHEAD * len(client.ncores())), raise_errors=False)
+        for future in pending:
+            number = running.pop(future)
+            if future.status == "finished":
+                yield number, future.result()
+            else:
+                error = future.exception()
+                if isinstance(error, ConfigError):
+                    raise error
+                yield number, " ".join(f"{type(error).__name__}: {error}".split())
+            future.release()
+            room = AHEAD * max(1, len(client.ncores())) - len(running)
+            for given in hand_out(max(room, 0)):
+                pending.add(given)
+
+
+@contextlib.contextmanager
+def _client(distributed: Any, workers: int, scheduler: str | None) -> Iterator[Any]:
+    if scheduler is None:
+        with (
+            distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler, timeout="30s")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ConfigError(
+            f"--scheduler {scheduler}: no Dask scheduler answers ({error}); start one, or correct it"
+        ) from None
+    with client:
+        if not client.ncores():
+            raise ConfigError(f"--scheduler {scheduler}: it has no worker; start some: dask worker {scheduler}")
+        yield client
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with the process, however it ends."""
+    import fcntl
+
+    with (out / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                f"{out}: another patchcxr score is at work here; wait for it, or give another --out"
+            ) from None
+        yield

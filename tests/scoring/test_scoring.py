@@ -1,0 +1,191 @@
+"""Scores of a cohort: the same as those of single commands, whatever breaks off, fails or works beside."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from score_films import SETTINGS, cohort_with_broken_films, files_of, forget, litter, planned
+
+from patchcxr.cli import main
+from patchcxr.errors import ConfigError
+from patchcxr.inference.infection import infection_probability, infection_score
+from patchcxr.models.shipped import shipped
+from patchcxr.preprocessing.store import FilmStore
+from patchcxr.scoring import part as part_module
+from patchcxr.scoring.run import read_failures, read_scores, run_plan
+from patchcxr.study.networks import open_model
+from patchcxr.study.reading import as_film
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    torch.set_num_threads(1)
+    return cohort_with_broken_films(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="module")
+def scored(table, tmp_path_factory):
+    """Folder of a run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    run_plan(planned(out, table), device="cpu")
+    return out
+
+
+def test_every_readable_film_has_a_row_and_every_other_a_reason(table, scored):
+    scores, failures = read_scores(scored), read_failures(scored)
+    assert scores["study"].tolist() == [table["study"][k] for k in (0, 2, 4)]
+    assert failures["study"].tolist() == [table["study"][k] for k in (1, 3)]
+    assert failures["stage"].tolist() == ["film", "film"]
+    assert "no such file" in failures["error"][1]
+    assert litter(scored) == []
+
+
+def test_scores_are_those_of_the_networks_alone(table, scored, tmp_path):
+    model, config = open_model("infection")
+    store = FilmStore(tmp_path, model.image_size, config)
+    store.prepare(table.iloc[[2]], ())
+    film = as_film(store.film(table["study"][2]))
+    expected = infection_score(infection_probability(shipped("infection").module, film))
+    row = read_scores(scored).set_index("study").loc[table["study"][2]]
+    assert row["infection_score"] == pytest.approx(expected, abs=6e-4)  # kept in half precision, rounded down
+    assert sum(row[f"votes_{name}"] for name in shipped("patches").classes) == 4
+    assert sum(row[f"p_{name}"] for name in shipped("patches").classes) == pytest.approx(1, abs=1e-5)
+    assert 0 < row["cardiothoracic_ratio"] < 1
+
+
+def test_a_second_run_scores_nothing_and_changes_nothing(table, scored):
+    before = {path: path.stat().st_mtime_ns for path in sorted((scored / "scores").iterdir())}
+    tally = run_plan(planned(scored, table), device="cpu")
+    assert (tally.done, tally.before) == (0, 5)
+    assert {path: path.stat().st_mtime_ns for path in sorted((scored / "scores").iterdir())} == before
+
+
+def test_what_is_missing_is_scored_again_to_the_byte(table, scored, tmp_path):
+    out = tmp_path / "out"
+    run_plan(planned(out, table), device="cpu")
+    whole = files_of(out)
+    assert whole == files_of(scored)
+    (out / "done" / "part-000001.json").unlink()
+    (out / "scores" / "part-000001.parquet").write_bytes(b"half a f")
+    tally = run_plan(planned(out, table), device="cpu")
+    assert tally.done == 2
+    assert files_of(out) == whole
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"vote": {"patches": 5}}, "settings"), ({"part_size": 3}, "settings"), ({"classifier": None}, "networks")],
+)
+def test_other_settings_or_networks_are_refused(table, scored, changed, named):
+    with pytest.raises(ConfigError, match=named):
+        planned(scored, table, replace(SETTINGS, **changed))
+
+
+def test_another_cohort_is_refused(table, scored):
+    with pytest.raises(ConfigError, match="cohort"):
+        planned(scored, table.assign(patient="somebody"))
+
+
+def test_two_runs_in_one_folder_do_not_mix(table, scored):
+    plan = planned(scored, table)
+    with part_module_lock(scored), pytest.raises(ConfigError, match="another patchcxr score"):
+        run_plan(plan, device="cpu")
+
+
+def part_module_lock(out):
+    from patchcxr.scoring.run import _alone
+
+    return _alone(out)
+
+
+def test_a_film_that_breaks_the_code_costs_no_other_film(table, tmp_path, monkeypatch):
+    measure = part_module.measure_films
+
+    def breaks(films, *rest):
+        if (films["study"] == table["study"][2]).any():
+            raise RuntimeError("cannot happen")
+        return measure(films, *rest)
+
+    monkeypatch.setattr(part_module, "measure_films", breaks)
+    run_plan(planned(tmp_path, table, replace(SETTINGS, part_size=5)), device="cpu")
+    assert read_scores(tmp_path)["study"].tolist() == [table["study"][k] for k in (0, 4)]
+    failures = read_failures(tmp_path).set_index("study")
+    assert failures.loc[table["study"][2], "error"] == "RuntimeError: cannot happen"
+    assert len(failures) == 3
+
+
+def test_maps_are_written_on_request(table, tmp_path):
+    run_plan(planned(tmp_path, table, replace(SETTINGS, explain="viral", map_size=32)), device="cpu")
+    maps = sorted(path.stem for path in (tmp_path / "maps").rglob("*.npy"))
+    assert maps == sorted(table["study"][k] for k in (0, 2, 4))
+    assert np.load(next((tmp_path / "maps").rglob("*.npy"))).shape == (32, 32)
+
+
+def test_the_class_to_explain_must_be_known(table, tmp_path):
+    with pytest.raises(ConfigError, match="viral"):
+        planned(tmp_path, table, replace(SETTINGS, explain="measles"))
+
+
+def test_the_command_tells_what_it_did_and_what_it_would_take(table, tmp_path, capsys):
+    cohort = tmp_path / "cohort.csv"
+    table.to_csv(cohort, index=False)
+    command = ["score", str(cohort), "--out", str(tmp_path / "out"), "--part-size", "2", "--set", "vote.patches=4"]
+    assert main([*command, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "5 in 3 parts" in told
+    assert "failed        2 of 5" in told
+    assert not (tmp_path / "out").exists()
+    assert main(command) == 1
+    assert "3 of 5 films" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["films"], summary["scored"], summary["with_failures"]) == (5, 3, 2)
+    assert set(summary["stage_seconds"]) == {"read", "anatomy", "biomarkers", "infection", "vote"}
+    assert len(pd.read_csv(tmp_path / "out" / "failures.csv")) == 2
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_files_as_one_process(table, scored, tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    tally = run_plan(planned(tmp_path / "out", table), workers=2, device="cpu")
+    assert (tally.done, tally.lost) == (5, {})
+    assert files_of(tmp_path / "out") == files_of(scored)
+
+
+def _run(out, table):
+    torch.set_num_threads(1)
+    run_plan(planned(out, table), device="cpu")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_fifty_moments_ends_as_if_it_had_not_been(table, scored, tmp_path):
+    """SIGKILL at random moments, from the start of a run to its end; afterwards nothing is lost, doubled or left."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["patchcxr.scoring.run"])
+    random, expected, killed, whole = np.random.default_rng(0), files_of(scored), 0, 0
+    out, longest, end = tmp_path / "out", 4.0, time.monotonic() + 240
+    while killed < 50 and time.monotonic() < end:
+        process = processes.Process(target=_run, args=(out, table))
+        begin = time.monotonic()
+        process.start()
+        process.join(random.uniform(0, longest))
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            killed += 1
+        else:
+            assert process.exitcode == 0
+            longest = min(longest, 1.1 * (time.monotonic() - begin))
+            assert files_of(out) == expected
+            whole += 1
+            forget(out)
+    assert killed == 50
+    _run(out, table)
+    assert files_of(out) == expected
+    assert litter(out) == []
