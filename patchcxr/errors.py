@@ -16,6 +16,7 @@ command line prints it on one line and exits with code 2.
     ├── ModelError           an unknown network, or input that it cannot take
     │   └── CheckpointError  a weights file that cannot be used
     ├── TrainingError        a training that cannot start or go on
+    ├── ReviewError          a review of masks that cannot be opened, read or written
     └── MissingExtraError    an optional package is not installed
 """
 
@@ -69,6 +70,10 @@ class CheckpointError(ModelError):
 
 class TrainingError(PatchCXRError, RuntimeError):
     """A training that cannot start or go on."""
+
+
+class ReviewError(PatchCXRError, RuntimeError):
+    """A review of masks that cannot be opened, read or written, or a decision that cannot be taken."""
 
 
 class MissingExtraError(PatchCXRError, ImportError):

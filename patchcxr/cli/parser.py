@@ -13,6 +13,7 @@ from patchcxr.cli.parsers.common import NOTICE
 from patchcxr.cli.parsers.measure import add_measure
 from patchcxr.cli.parsers.predictions import add_predictions
 from patchcxr.cli.parsers.review import add_review
+from patchcxr.cli.parsers.scoring import add_score
 from patchcxr.cli.parsers.studies import add_ablation, add_study
 from patchcxr.cli.parsers.training import add_crossvalidate, add_preprocess, add_train
 
@@ -44,4 +45,5 @@ def make_parser() -> argparse.ArgumentParser:
     add_predictions(commands)
     add_measure(commands)
     add_review(commands)
+    add_score(commands)
     return parser

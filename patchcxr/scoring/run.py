@@ -19,6 +19,7 @@ from patchcxr.scoring.plan import Plan
 
 AHEAD: Final = 2
 """Parts that are handed out for each worker: the one that it works on, and the next."""
+CONNECT_SECONDS: Final = 10
 RETRIES: Final = 2
 """Further tries of a part whose worker died."""
 
@@ -199,7 +200,7 @@ def _client(distributed: Any, workers: int, scheduler: str | None) -> Iterator[A
             yield client
         return
     try:
-        client = distributed.Client(scheduler, timeout="30s")
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise ConfigError(
             f"--scheduler {scheduler}: no Dask scheduler answers ({error}); start one, or correct it"

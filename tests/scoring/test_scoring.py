@@ -189,3 +189,39 @@ def test_a_run_killed_at_fifty_moments_ends_as_if_it_had_not_been(table, scored,
     _run(out, table)
     assert files_of(out) == expected
     assert litter(out) == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_only_time(table, scored, tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    psutil = pytest.importorskip("psutil")
+    killed = []
+
+    def kill_one(tally):
+        workers = [one for one in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
+        if not killed and workers:
+            workers[0].kill()
+            killed.append(workers[0].pid)
+
+    out = tmp_path / "out"
+    tally = run_plan(planned(out, table, replace(SETTINGS, part_size=1)), workers=2, device="cpu", on_part=kill_one)
+    assert killed
+    assert tally.lost == {}
+    one_by_one = tmp_path / "alone"
+    run_plan(planned(one_by_one, table, replace(SETTINGS, part_size=1)), device="cpu")
+    assert files_of(out) == files_of(one_by_one)
+
+
+@pytest.mark.slow
+def test_when_the_scheduler_dies_the_run_ends_in_words_and_can_be_taken_up(table, scored, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        address, out = cluster.scheduler_address, tmp_path / "out"
+        tally = run_plan(planned(out, table), scheduler=address, device="cpu")
+        assert (tally.done, tally.lost) == (5, {})
+        assert files_of(out) == files_of(scored)
+    with pytest.raises(ConfigError, match="no Dask scheduler answers"):
+        (out / "done" / "part-000001.json").unlink()
+        run_plan(planned(out, table), scheduler=address, device="cpu")
+    run_plan(planned(out, table), device="cpu")
+    assert files_of(out) == files_of(scored)
