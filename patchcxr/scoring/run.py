@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -130,6 +131,8 @@ def run_plan(
             write_bytes_atomically(plan.out / "progress.json", json.dumps(tally.as_dict(), indent=1).encode())
             if on_part:
                 on_part(tally)
+        for number in plan.missing():
+            tally.lost.setdefault(number, "it was handed out to no worker")
     return tally
 
 
@@ -165,7 +168,7 @@ def _on_workers(
 
         def hand_out(count: int) -> list[Any]:
             given = []
-            for number, _ in zip(waiting, range(count), strict=False):
+            for number in itertools.islice(waiting, count):
                 future = client.submit(
                     score_part, plan.part(number), plan.out.absolute(), plan.settings, device, threads,
                     pure=False, retries=RETRIES, key=f"part-{number}",

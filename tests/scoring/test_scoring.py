@@ -169,7 +169,7 @@ def test_a_run_killed_at_fifty_moments_ends_as_if_it_had_not_been(table, scored,
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["patchcxr.scoring.run"])
     random, expected, killed, whole = np.random.default_rng(0), files_of(scored), 0, 0
-    out, longest, end = tmp_path / "out", 4.0, time.monotonic() + 240
+    out, longest, end = tmp_path / "out", 3.0, time.monotonic() + 240
     while killed < 50 and time.monotonic() < end:
         process = processes.Process(target=_run, args=(out, table))
         begin = time.monotonic()
