@@ -46,9 +46,9 @@ def run(folder: str, table: pd.DataFrame, settings: ScoreConfig, workers: int, a
     tally = run_plan(open_plan(out, table, settings, networks), workers, device="cpu")
     used = resource.getrusage(resource.RUSAGE_SELF)
     written = sum(path.stat().st_size for path in (out / "scores").iterdir())
-    answer.put(
-        (time.perf_counter() - begin, tally, used.ru_maxrss / (1024 if sys.platform != "darwin" else 1048576), written)
-    )
+    seconds, busy = time.perf_counter() - begin, used.ru_utime + used.ru_stime
+    megabytes = used.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+    answer.put((seconds, busy, tally, megabytes, written))
 
 
 def main() -> None:
