@@ -191,8 +191,12 @@ def export(options: argparse.Namespace) -> int:
 
 
 def backup(options: argparse.Namespace) -> int:
-    """Copy the review, also while it is served."""
+    """Copy the review, also while it is served, and the cohort that an export needs."""
     path = back_up(ReviewStore(options.dir), options.out)
+    cohort = Path(options.dir) / COHORT
+    beside = path.with_name(COHORT) if path.name == FILE_NAME else path.with_suffix(".csv")
+    if cohort.is_file() and not beside.exists():
+        shutil.copyfile(cohort, beside)
     print(f"backup: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
     return 0
 

@@ -79,6 +79,7 @@ def export(store: ReviewStore, table: pd.DataFrame, folder: str | Path, least_di
         raise ReviewError(f"no film is settled yet ({counts or 'no film was proposed'}); decide on some films first")
     place = folder / "masks" / store.target
     paths = {film: _write(store, film, digest, place) for film, digest in _settled(store, least_dice)}
+    _remove_unsettled(folder, set(paths.values()))
     provenance = _provenance(store, found, {film: path.relative_to(folder).as_posix() for film, path in paths.items()})
     missing = ~found["film"].isin(table["study"].astype(str))
     left = found[(found["outcome"] != "settled") | missing].rename(columns={"film": "study"})
@@ -99,6 +100,17 @@ def _write(store: ReviewStore, film: str, digest: str, folder: Path) -> Path:
     if not path.is_file() or path.read_bytes() != png:
         write_bytes_atomically(path, png)
     return path
+
+
+def _remove_unsettled(folder: Path, kept: set[Path]) -> None:
+    """Remove the masks of an earlier export to this folder that are settled no more; no other file is touched."""
+    before = folder / "provenance.csv"
+    if not before.is_file():
+        return
+    for name in pd.read_csv(before, usecols=["mask"], dtype=str)["mask"].dropna():
+        path = folder / name
+        if path not in kept and path.parent.parent.parent == folder and ".." not in path.parts:
+            path.unlink(missing_ok=True)
 
 
 def _cohort(target: str, table: pd.DataFrame, found: pd.DataFrame, provenance: pd.DataFrame) -> pd.DataFrame:

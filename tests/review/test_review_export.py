@@ -211,3 +211,16 @@ def test_settled_masks_alone_are_found_by_the_file_name_of_their_film(store, tmp
     found = settled_masks(store, tmp_path / "masks")
     assert set(found) == {safe_name(film) for film in ("plain", "=SUM(A1)", "Ångström 胸/x", "clear")}
     np.testing.assert_array_equal(read_mask(found["plain"]), UNET)
+
+
+def test_a_second_export_removes_the_masks_that_are_settled_no_more_and_nothing_else(store, tmp_path):
+    table = complete_columns(pd.DataFrame({"study": FILMS, "patient": FILMS, "image": FILMS}), where="test")
+    out = tmp_path / "out"
+    write_table(export(store, table, out).provenance, out / "provenance", kinds=("csv",))
+    gone, mine = out / "masks" / "infection" / f"{safe_name('plain')}.png", out / "masks" / "infection" / "mine.png"
+    mine.write_bytes(b"of somebody else")
+    assert gone.is_file()
+    store.undo("@ann", "key-0", undo_key="undo-0")
+    export(store, table, out)
+    assert not gone.exists()
+    assert mine.is_file()
