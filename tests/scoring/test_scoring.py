@@ -225,3 +225,30 @@ def test_when_the_scheduler_dies_the_run_ends_in_words_and_can_be_taken_up(table
         run_plan(planned(out, table), scheduler=address, device="cpu")
     run_plan(planned(out, table), device="cpu")
     assert files_of(out) == files_of(scored)
+
+
+@pytest.mark.parametrize("what", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_breaks_a_run_off_leaves_no_litter_and_the_next_run_ends_it(table, scored, tmp_path, monkeypatch, what):
+    write, calls = part_module.write_bytes_atomically, []
+
+    def breaks(path, data):
+        calls.append(path)
+        if len(calls) == 5:  # in the second part
+            raise what
+        write(path, data)
+
+    monkeypatch.setattr(part_module, "write_bytes_atomically", breaks)
+    with pytest.raises(type(what)):
+        run_plan(planned(tmp_path, table), device="cpu")
+    assert litter(tmp_path) == []
+    monkeypatch.undo()
+    run_plan(planned(tmp_path, table), device="cpu")
+    assert files_of(tmp_path) == files_of(scored)
+
+
+def test_a_folder_that_cannot_be_written_is_named(table, tmp_path, capsys):
+    cohort, out = tmp_path / "cohort.csv", tmp_path / "file"
+    table.to_csv(cohort, index=False)
+    out.write_text("in the way")
+    assert main(["score", str(cohort), "--out", str(out)]) == 2
+    assert str(out) in capsys.readouterr().err
