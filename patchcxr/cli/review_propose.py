@@ -94,10 +94,10 @@ def propose(options: argparse.Namespace) -> int:
     with progress_bar("reading films", len(rows)) as progress:
         found = _noted(read_films(rows, sources, target, options.workers, absent), faults, len(rows), progress)
         first = _usable(found, faults, bool(sources))
-        _keep_cohort(table, out / COHORT)
         store = store or ReviewStore.create(out, target, options.seed)
         name = options.name or f"round {len(store.rounds()) + 1}"
         number = add_proposed(store, name, options.kind, options.readers_per_film, itertools.chain(first, found))
+    _keep_cohort(table, out / COHORT)
     _say(store, number, faults, list(sources), out)
     return 0
 

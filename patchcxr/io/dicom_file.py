@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.dataset import FileMetaDataset
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.uid import (
     UID,
@@ -31,6 +32,7 @@ DICOM_FAULTS: Final = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     LookupError,
     MemoryError,
@@ -74,6 +76,12 @@ def quiet() -> Iterator[None]:
         for category in (UserWarning, RuntimeWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
         yield
+
+
+def sop_class_name(dataset: pydicom.Dataset) -> str:
+    """Name of the SOP class in words of the standard; whatever else the element holds is not repeated."""
+    uid = dataset.get("SOPClassUID")
+    return uid.name if isinstance(uid, UID) and uid.name != uid else "of no known class"
 
 
 def parse_dicom(

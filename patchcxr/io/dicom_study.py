@@ -17,7 +17,7 @@ from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 from pydicom.valuerep import DA, TM
 
 from patchcxr.errors import ImageError
-from patchcxr.io.dicom_file import DICOM_FAULTS, one_line, parse_dicom, quiet
+from patchcxr.io.dicom_file import DICOM_FAULTS, one_line, parse_dicom, quiet, sop_class_name
 from patchcxr.io.headers import raster_kind
 from patchcxr.io.limits import check_file, check_pixels
 
@@ -78,7 +78,7 @@ def taken_from_film(path: Path, pseudonym: str | None) -> pydicom.Dataset:
 def _taken_over(header: pydicom.Dataset, path: Path, pseudonym: str | None) -> pydicom.Dataset:
     sop_class = header.get("SOPClassUID")
     if sop_class and "Image Storage" not in UID(sop_class).name:
-        raise ImageError(f"{path}: DICOM object that is no image ({UID(sop_class).name}); give a radiograph")
+        raise ImageError(f"{path}: DICOM object that is no image ({sop_class_name(header)}); give a radiograph")
     absent = [keyword for keyword in REQUIRED if not header.get(keyword)]
     if "PatientID" not in header and pseudonym is None:
         absent.append("PatientID")

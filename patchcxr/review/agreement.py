@@ -191,7 +191,7 @@ def tally(store: ReviewStore, round: int | None = None, confidence: float = 0.95
     for row in counted.itertuples():
         low, high = wilson_interval(row.chosen, row.offered, confidence)
         share = float(exact[row.Index]) if row.offered else float("nan")
-        best = row.offered > 0 and exact[row.Index] == highest
+        best = row.chosen > 0 and exact[row.Index] == highest
         rows.append((row.Index, row.offered, row.chosen, row.started, share, low, high, best))
     columns = ["source", "offered", "chosen", "started", "share", "low", "high", "best"]
     table = pd.DataFrame(rows, columns=columns)

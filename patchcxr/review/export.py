@@ -50,7 +50,9 @@ class Export(NamedTuple):
 
 def settled_masks(store: ReviewStore, folder: Path, least_dice: float = LEAST_DICE) -> dict[str, str]:
     """Write the settled masks below a folder; give their paths by file name of the study."""
-    return {safe_name(film): str(_write(store, film, digest, folder)) for film, digest in _settled(store, least_dice)}
+    with store.database.read():
+        rows = _settled(outcomes(store, least_dice=least_dice))
+        return {safe_name(film): str(_write(store, film, digest, folder)) for film, digest in rows}
 
 
 def export(store: ReviewStore, table: pd.DataFrame, folder: str | Path, least_dice: float = LEAST_DICE) -> Export:
@@ -72,24 +74,27 @@ def export(store: ReviewStore, table: pd.DataFrame, folder: str | Path, least_di
     ReviewError
         If not one film is settled.
     """
-    folder = Path(folder)
-    found = outcomes(store, least_dice=least_dice)
+    with store.database.read():  # one state of the store, though readers go on
+        return _export(store, table, Path(folder), outcomes(store, least_dice=least_dice))
+
+
+def _export(store: ReviewStore, table: pd.DataFrame, folder: Path, found: pd.DataFrame) -> Export:
     if not (found["outcome"] == "settled").any():
         counts = ", ".join(f"{count} {name}" for name, count in found["outcome"].value_counts().items())
         raise ReviewError(f"no film is settled yet ({counts or 'no film was proposed'}); decide on some films first")
     place = folder / "masks" / store.target
-    paths = {film: _write(store, film, digest, place) for film, digest in _settled(store, least_dice)}
-    _remove_unsettled(folder, set(paths.values()))
+    paths = {film: _write(store, film, digest, place) for film, digest in _settled(found)}
     provenance = _provenance(store, found, {film: path.relative_to(folder).as_posix() for film, path in paths.items()})
     missing = ~found["film"].isin(table["study"].astype(str))
     left = found[(found["outcome"] != "settled") | missing].rename(columns={"film": "study"})
     absent = left["study"].isin(found.loc[missing, "film"]) & (left["outcome"] == "settled")
     left = left.assign(reason=left["reason"].mask(absent, "the film is not in the cohort; its mask was written"))
-    return Export(_cohort(store.target, table, found, provenance), provenance, left[list(LEFT_OUT)])
+    made = Export(_cohort(store.target, table, found, provenance), provenance, left[list(LEFT_OUT)])
+    _remove_unsettled(folder, place, set(paths.values()))
+    return made
 
 
-def _settled(store: ReviewStore, least_dice: float) -> Iterator[tuple[str, str]]:
-    found = outcomes(store, least_dice=least_dice)
+def _settled(found: pd.DataFrame) -> Iterator[tuple[str, str]]:
     rows = found[found["outcome"] == "settled"]
     yield from zip(rows["film"], rows["digest"], strict=True)
 
@@ -102,14 +107,17 @@ def _write(store: ReviewStore, film: str, digest: str, folder: Path) -> Path:
     return path
 
 
-def _remove_unsettled(folder: Path, kept: set[Path]) -> None:
+def _remove_unsettled(folder: Path, place: Path, kept: set[Path]) -> None:
     """Remove the masks of an earlier export to this folder that are settled no more; no other file is touched."""
     before = folder / "provenance.csv"
     if not before.is_file():
         return
-    for name in pd.read_csv(before, usecols=["mask"], dtype=str)["mask"].dropna():
+    table = pd.read_csv(before, dtype=str)
+    if not set(PROVENANCE) <= set(table.columns):
+        return
+    for name in table["mask"].dropna():
         path = folder / name
-        if path not in kept and path.parent.parent.parent == folder and ".." not in path.parts:
+        if path.parent == place and path.suffix == ".png" and path not in kept:
             path.unlink(missing_ok=True)
 
 
@@ -135,11 +143,11 @@ def _sides(table: pd.DataFrame) -> list[str]:
 
 def _provenance(store: ReviewStore, found: pd.DataFrame, paths: dict[str, str]) -> pd.DataFrame:
     """One row a settled mask."""
-    decisions, candidates = store.decisions(), store.candidates()
+    decisions, candidates = store.decisions(current=False), store.candidates()
     by_key = decisions.set_index("key")
     sources = dict(zip(candidates["candidate"], candidates["source"], strict=True))
     shown = dict(iter(candidates.groupby(["film", "digest"])))
-    drawn = dict(iter(decisions[decisions["action"] == "draw"].groupby(["film", "digest"])))
+    drawn = dict(iter(decisions[decisions["action"] == "draw"].groupby(["film", "digest"])))  # undone ones too
     rows: list[dict[str, Any]] = []
     for row in found[found["outcome"] == "settled"].to_dict("records"):
         made = by_key.loc[row["keys"].split(SEPARATOR)]

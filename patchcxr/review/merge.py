@@ -28,6 +28,16 @@ _COPIED: Final = {
 }
 
 
+_NEWER_FILMS: Final = """
+    INSERT INTO main.films SELECT * FROM other.films
+    WHERE film IN (SELECT film FROM other.round_films WHERE round NOT IN (SELECT round FROM main.rounds))
+    AND film IN (SELECT film FROM main.films)
+    ON CONFLICT (film) DO UPDATE SET image = excluded.image, height = max(height, excluded.height),
+    width = max(width, excluded.width), lung_mask = coalesce(excluded.lung_mask, lung_mask),
+    problem = excluded.problem"""
+"""Films that a round of the other copy alone shows in a newer state, such as one that could not be read before."""
+
+
 class Merged(NamedTuple):
     """Rows that a merge added; all 0 if the store had everything."""
 
@@ -171,6 +181,8 @@ def _copy(connection: sqlite3.Connection) -> dict[str, int]:
     """Rows added by table; parents come before what refers to them, decisions in the order of their times."""
     added = {}
     for table, columns in _COPIED.items():
+        if table == "films":
+            connection.execute(_NEWER_FILMS)
         name = columns.split(",")[0]
         order = " ORDER BY time, key" if table == "decisions" else ""
         source = f"SELECT {columns} FROM other.{table}"

@@ -115,7 +115,11 @@ def disputes(
     unknown = [kind for kind in kinds if kind not in ("disputed", "unsure", "rejected")]
     if unknown:
         raise ReviewError(f"outcome is {unknown[0]!r}; expected some of disputed, unsure, rejected")
-    table = outcomes(store, round, least_dice)
+    with store.database.read():  # one state of the store, though readers go on
+        return _disputes(store, outcomes(store, round, least_dice), kinds)
+
+
+def _disputes(store: ReviewStore, table: pd.DataFrame, kinds: Collection[str]) -> list[ProposedFilm]:
     chosen = table[table["outcome"].isin(kinds)]
     films = {row.film: Film(*row) for row in store.films().itertuples(index=False)}
     decisions = store.decisions().set_index("key")

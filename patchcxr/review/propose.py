@@ -172,6 +172,11 @@ def random_share(table: pd.DataFrame, share: float | None = None, count: int | N
     left = sorted(groups, key=lambda name: (taken[name] - quota[name], str(name)))
     for name in left[: total - sum(taken.values())]:
         taken[name] += 1
+    # A class too rare for its share gives a film in place of one of the largest, as far as the films go.
+    for name in [name for name in sorted(groups, key=str) if name and not taken[name]]:
+        most = max(taken, key=lambda one: (taken[one], str(one)))
+        if taken[most] > 1:
+            taken[most], taken[name] = taken[most] - 1, 1
     rng = np.random.default_rng(seed)
     chosen = [row for name in sorted(groups, key=str) for row in rng.permutation(groups[name])[: taken[name]]]
     return table.index[table.index.isin(chosen)]

@@ -118,7 +118,7 @@ def progress(connection: sqlite3.Connection, reader: str, round_: int | None) ->
         """SELECT seconds FROM decisions AS d WHERE reader = ? AND round = ? AND seconds IS NOT NULL
         AND EXISTS (SELECT 1 FROM standing AS s WHERE s.reader = d.reader AND s.round = d.round
                     AND s.film = d.film AND s.key = d.key)
-        ORDER BY id DESC LIMIT ?""",
+        ORDER BY time DESC, id DESC LIMIT ?""",
         (reader, round_, RECENT),
     ).fetchall()
     each = statistics.median(row[0] for row in recent) if recent else float("nan")
@@ -144,8 +144,13 @@ def recorded_order(connection: sqlite3.Connection, reader: str, round_: int, fil
 def record_order(
     connection: sqlite3.Connection, seed: int, reader: str, round_: int, film: str, candidates: list[Candidate]
 ) -> list[int]:
-    """Draw the order of a film's candidates for a reader, and write it down unless there is one."""
+    """Draw the order of a film's candidates for a reader, and write it down unless there is one.
+
+    The draw depends on the id of the store as well as on its seed: readers know the seed, the film and their name, and
+    who knew all that it depends on could tell the origin of each mask.
+    """
     order = [candidate.candidate for candidate in distinct(candidates)]
-    random.Random(f"{seed}\n{round_}\n{reader}\n{film}").shuffle(order)
+    secret = connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()[0]
+    random.Random(f"{secret}\n{seed}\n{round_}\n{reader}\n{film}").shuffle(order)
     connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?)", (reader, round_, film, json.dumps(order)))
     return recorded_order(connection, reader, round_, film) or []

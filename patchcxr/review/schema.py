@@ -89,6 +89,8 @@ def version_of(connection: sqlite3.Connection) -> int:
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
         return 0
     found = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if found and not str(found[0]).isdigit():
+        raise ReviewError(f"the review has schema version {found[0]!r}; expected a number; restore a backup")
     return int(found[0]) if found else 0
 
 

@@ -106,6 +106,7 @@ class ReviewStore:
             raise ReviewError(f"{path}: cannot be made ({error}); give a folder that can be written") from error
         if not made:
             raise ReviewError(f"{path.parent}: already holds a review; open it, or give another folder")
+        path.chmod(0o600)  # patients and what readers said of them; the write-ahead log takes the same rights
         return cls(folder)
 
     def close(self) -> None:

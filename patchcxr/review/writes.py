@@ -77,9 +77,10 @@ def append(connection: sqlite3.Connection, new: Decision) -> Decision:
     stored = stored_decision(connection, new.key)
     if stored is not None:
         if not same_content(stored, new):
+            which = f" ({stored.action} of film {stored.film!r})" if stored.reader == new.reader else ""
             raise ReviewError(
-                f"nothing was recorded: key {new.key!r} belongs to another decision ({stored.action} of film "
-                f"{stored.film!r} by {stored.reader!r}); give each decision a key of its own"
+                f"nothing was recorded: key {new.key!r} belongs to another decision{which}; give each decision a key "
+                "of its own"
             )
         return stored
     last = connection.execute(
@@ -130,7 +131,7 @@ def put_undo(connection: sqlite3.Connection, reader: str, key: str | None, undo_
     if key is None:
         last = connection.execute(
             """SELECT key FROM decisions AS d WHERE reader = ? AND action != 'undo' AND NOT EXISTS (
-            SELECT 1 FROM decisions AS u WHERE u.undoes = d.key) ORDER BY id DESC LIMIT 1""",
+            SELECT 1 FROM decisions AS u WHERE u.undoes = d.key) ORDER BY time DESC, id DESC LIMIT 1""",
             (reader,),
         ).fetchone()
         if last is None:

@@ -176,3 +176,23 @@ def test_a_backup_survives_the_loss_of_the_review(store, tmp_path):
     shutil.copy(path, store.path)
     with ReviewStore(store.folder) as found:
         assert found.task("ann", "f").decision == made
+
+
+def test_a_film_that_a_later_round_of_the_copy_mended_is_mended(store, copy):
+    broken = proposed("h", problem="cannot be read")
+    broken = broken._replace(film=broken.film._replace(height=0, width=0, problem="cannot be read"))
+    store.add_round("second", "choose", 1, [broken])
+    merge(copy, store)
+    copy.add_round("third", "choose", 1, [proposed("h", a=3)])
+    merge(store, copy)
+    film = store.films().set_index("film").loc["h"]
+    assert (film["height"], film["width"], film["problem"]) == (8, 8, None)
+    draw(store, "ann", "h", 2, round=3)
+
+
+def test_after_a_merge_an_undo_takes_back_the_latest_decision_not_the_last_added(store, copy):
+    older = say(copy, "ann", "f", "reject")
+    newer = say(store, "ann", "g", "unsure")
+    assert older.time < newer.time
+    merge(store, copy)
+    assert store.undo("ann", undo_key="undo-it").undoes == newer.key

@@ -169,6 +169,16 @@ def test_folders_that_cannot_be_meant_are_refused(tmp_path, network, cohort):
             check_sources([name])
 
 
+def test_a_class_too_rare_for_its_share_gives_a_film():
+    labels = ["covid19"] * 20 + ["rare"] * 2
+    table = pd.DataFrame({"study": [f"{n:03}" for n in range(22)], "label": labels})
+    assert table.loc[random_share(table, share=0.2, seed=0), "label"].value_counts().to_dict() == {
+        "covid19": 3,
+        "rare": 1,
+    }
+    assert len(random_share(table, count=1)) == 1
+
+
 def test_a_random_share_is_of_every_class_and_the_same_again_in_any_order():
     table = pd.DataFrame({"study": [f"{n:03}" for n in range(100)], "label": ["normal"] * 50 + ["covid19"] * 50})
     table.loc[[0, 99], "label"] = pd.NA

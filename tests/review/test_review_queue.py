@@ -183,3 +183,14 @@ def test_before_any_round_there_is_nothing_to_do(tmp_path):
             store.latest_round()
         with pytest.raises(ReviewError, match="no round for reader"):
             store.task("ann", "f")
+
+
+def test_the_order_cannot_be_worked_out_from_what_readers_know(tmp_path):
+    """Two reviews alike in seed, reader, round and films show the candidates of some films in other orders."""
+    films = [proposed(f"film-{index}", 0.5, a=1, b=2, c=3) for index in range(12)]
+    orders = []
+    for name in ("one", "two"):
+        with review(tmp_path / name, *films) as store:
+            orders.append([[one.source for one in store.task("ann", f"film-{k}").candidates] for k in range(12)])
+    assert orders[0] != orders[1]
+    assert all(sorted(order) == ["a", "b", "c"] for order in orders[0] + orders[1])

@@ -418,3 +418,20 @@ def derived(store):
     with store.database.read() as connection:
         standing = connection.execute("SELECT * FROM standing").fetchall()
         return standing, connection.execute("SELECT film, answers FROM round_films ORDER BY film").fetchall()
+
+
+def test_the_file_is_for_its_owner_and_a_strange_version_is_refused_in_words(tmp_path):
+    with review(tmp_path / "r", proposed("f", a=1)) as store:
+        assert store.path.stat().st_mode & 0o077 == 0
+        with store.database.write() as connection:
+            connection.execute("UPDATE meta SET value = 'x' WHERE key = 'schema_version'")
+    with pytest.raises(ReviewError, match="schema version 'x'"):
+        ReviewStore(tmp_path / "r")
+
+
+def test_a_used_key_does_not_tell_what_another_reader_decided(tmp_path):
+    with review(tmp_path / "r", proposed("f", a=1), proposed("g", a=1), per_film=2) as store:
+        store.decide("ann", "f", 1, "reject", "the-key")
+        with pytest.raises(ReviewError) as refused:
+            store.decide("bob", "g", 1, "unsure", "the-key")
+        assert not any(word in str(refused.value) for word in ("ann", "reject", "'f'"))

@@ -77,7 +77,7 @@ def build(root: str | Path) -> Imported:
             "study": study,
             "image": find(study, images_by_stem(files)),
             "label": map_labels(finding, LABELS, tables[1]),
-            "boxes": study.map(boxes).fillna(EMPTY_MASK).astype("string"),
+            "boxes": study.map(boxes).astype("string").fillna(EMPTY_MASK),
             "licence": LICENCE,
             "finding": finding,
             "nih_image": study.map(_nih_images(named(files, MAPPINGS))).astype("string"),

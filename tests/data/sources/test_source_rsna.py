@@ -114,3 +114,10 @@ def test_tables_that_do_not_fit_each_other_are_refused(tmp_path):
     (tmp_path / "stage_2_detailed_class_info.csv").unlink()
     with pytest.raises(CohortError, match="no such file"):
         build_source("rsna", tmp_path)
+
+
+def test_a_part_of_the_films_without_any_box_is_read_as_films_without_opacities(tmp_path):
+    published(tmp_path)
+    (tmp_path / "stage_2_train_labels.csv").write_text(LABELS[: LABELS.index("00436515")])
+    (tmp_path / "stage_2_detailed_class_info.csv").write_text(CLASSES[: CLASSES.index("00436515")])
+    assert build_source("rsna", tmp_path).cohort["boxes"].tolist() == ["(empty)", "(empty)"]
