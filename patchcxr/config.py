@@ -19,11 +19,21 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Final, TypeVar, dataclass_transform
 
 from patchcxr.errors import ConfigError
 
 T = TypeVar("T")
+
+YAML_FAULTS: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises, beside its own errors, on values that are not of the kind they claim, and on deep nesting."""
+
+_LONGEST_SHOWN: Final = 300
+_MOST_FAULTS: Final = 20
+_LARGEST_FILE: Final = 1_000_000
+"""Bytes of a configuration file."""
+_MOST_VALUES: Final = 100_000
+"""Values in a configuration file with its aliases written in full."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -41,7 +51,7 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration"
     ------
     ConfigError
         If a key is unknown or missing, or a value has the wrong type. The
-        message lists every fault, each with the key, what was got and what
+        message lists up to 20 faults, each with the key, what was got and what
         was expected.
     """
     import pydantic
@@ -57,8 +67,14 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration"
             elif fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
                 faults.append(f"{key}: missing; add it")
             else:
-                faults.append(f"{key}: got {fault['input']!r}; {fault['msg']}")
-        raise ConfigError(f"{where}: " + "; ".join(faults)) from None
+                faults.append(f"{key}: got {_short(fault['input'])}; {fault['msg']}")
+        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+        raise ConfigError(f"{where}: " + "; ".join(faults[:_MOST_FAULTS]) + more) from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _known(cls: type, where: tuple[int | str, ...]) -> str:
@@ -106,12 +122,19 @@ def load_yaml(cls: type[T], path: str | Path) -> T:
 
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ConfigError(f"{path}: has {path.stat().st_size} bytes; expected a YAML file of up to {_LARGEST_FILE}")
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        _check_unfolded(node, path)
+        values = None if node is None else loader.construct_document(node)
+    except ConfigError:
+        raise
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; give the path of a YAML file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a folder; give the path of a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, *YAML_FAULTS) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: not readable as YAML ({reason}); correct the file") from None
     if values is None:
@@ -119,6 +142,21 @@ def load_yaml(cls: type[T], path: str | Path) -> T:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: got a {type(values).__name__} at the top level; expected keys and values")
     return from_dict(cls, values, where=str(path))
+
+
+def _check_unfolded(document: Any, path: Path) -> None:
+    """Refuse aliases (``*name``) that stand for more than anybody writes, or for themselves, before they are used."""
+    waiting, seen = [document], 0
+    while waiting:
+        held = getattr(waiting.pop(), "value", None)
+        seen += 1
+        if seen + len(waiting) > _MOST_VALUES:
+            raise ConfigError(
+                f"{path}: has more than {_MOST_VALUES} values, or aliases (*name) that stand for as many; "
+                "write the values in full"
+            )
+        for part in held if isinstance(held, list) else ():
+            waiting += part if isinstance(part, tuple) else (part,)
 
 
 def save_yaml(value: Any, path: str | Path) -> None:

@@ -35,16 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PatchCXRError, OSError, MemoryError) as error:
         if options.debug:
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"patchcxr: error: {reason}", file=sys.stderr)
+        print(f"patchcxr: error: {_printable(error) or type(error).__name__}", file=sys.stderr)
         return 2
     except Exception as error:
         if options.debug:
             raise
-        reason = " ".join(str(error).split())
         print(
-            f"patchcxr: internal error: {type(error).__name__}: {reason} "
+            f"patchcxr: internal error: {type(error).__name__}: {_printable(error)} "
             "(please report it; --debug before the command shows where)",
             file=sys.stderr,
         )
         return 1
+
+
+def _printable(error: Exception) -> str:
+    """What an error says, on one line and without control characters: file names may hold commands to the terminal."""
+    text = " ".join(str(error).split())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -54,13 +54,14 @@ def serve(options: argparse.Namespace) -> int:
         raise ReviewError(f"nobody can log in yet; add readers with patchcxr review add-reader {options.dir} NAME")
     store.close()
     shown = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"review: http://{shown}:{options.port}/ ({len(readers)} who can log in; stop with Ctrl-C)", flush=True)
+    where = f"review: http://{shown}:{options.port}/ ({len(readers)} who can log in; stop with Ctrl-C)"
     run(
         options.dir,
         options.host,
         options.port,
         show_patients=options.show_patients,
         hosts=options.allowed_host,
+        listening=lambda: print(where, flush=True),
     )
     return 0
 

@@ -23,6 +23,8 @@ def read_overrides(pairs: list[str]) -> dict[str, Any]:
     """
     import yaml
 
+    from patchcxr.config import YAML_FAULTS
+
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -30,8 +32,8 @@ def read_overrides(pairs: list[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {pair!r}: expected KEY=VALUE, such as seed=1")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {pair!r}: {' '.join(str(error).split())}") from None
+        except (yaml.YAMLError, *YAML_FAULTS) as error:
+            raise ConfigError(f"--set {pair[:300]!r}: {' '.join(str(error).split())[:300]}") from None
         place = values
         *parents, last = key.split(".")
         for parent in parents:

@@ -63,9 +63,22 @@ def metrics(options: argparse.Namespace) -> int:
                 f"{options.predictions}: no column {column!r}, got {', '.join(table.columns)}; "
                 "rename the column that holds it"
             )
+    empty = table[["truth", "predicted"]].isna().any(axis=1)
+    if empty.any() or table.empty:
+        raise CohortError(
+            f"{options.predictions}: {int(empty.sum())} of {len(table)} rows lack a truth or a prediction; expected "
+            "rows with both; fill them in, or leave these rows out"
+        )
+    table[["truth", "predicted"]] = table[["truth", "predicted"]].astype(str)
     table["study"] = table.get("study", pd.Series(range(len(table)))).astype(str)
-    table["patient"] = table.get("patient", table["study"])
-    table["method"] = table.get("method", "given")
+    table["patient"] = table.get("patient", table["study"]).astype(str)
+    table["method"] = table.get("method", pd.Series("given", index=table.index)).astype(str)
+    twice = table[table.duplicated(["study", "method"])]
+    if len(twice):
+        raise CohortError(
+            f"{options.predictions}: study {twice['study'].iloc[0]!r} has two rows of one method; expected one a film "
+            "and method; leave one out, or give the methods their names in a column method"
+        )
     classes = [column.removeprefix("p_") for column in table if column.startswith("p_")]
     classes = classes or sorted(set(table["truth"]) | set(table["predicted"]))
     unknown = set(table["truth"]) | set(table["predicted"])
@@ -74,6 +87,14 @@ def metrics(options: argparse.Namespace) -> int:
             f"{options.predictions}: classes {sorted(unknown - set(classes))} have no column p_CLASS; "
             f"expected {', '.join(classes)}"
         )
+    for column in (f"p_{name}" for name in classes if f"p_{name}" in table):
+        values = pd.to_numeric(table[column], errors="coerce")
+        if values.isna().any():
+            raise CohortError(
+                f"{options.predictions}: column {column!r} has {table[column][values.isna()].iloc[0]!r}; expected a "
+                "probability in every row; correct it, or leave the row out"
+            )
+        table[column] = values
     from patchcxr.study.evaluate.classification import score_predictions
 
     score_predictions(table, tuple(classes), out, np.random.default_rng(0))

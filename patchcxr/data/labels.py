@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from patchcxr.config import config, from_dict, to_dict
+from patchcxr.config import YAML_FAULTS, config, from_dict, to_dict
 from patchcxr.errors import ConfigError, LabelError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.types import IntArray
@@ -262,9 +262,11 @@ def _read_yaml(path: str | Path) -> dict[Any, Any]:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise ConfigError(f"{path}: holds an alias (*name); write the value in full")
         values = yaml.load(text, Loader=_Loader)
+    except ConfigError:
+        raise
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such mapping file; give the path of a YAML file") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError, TypeError) as error:
+    except (OSError, yaml.YAMLError, *YAML_FAULTS) as error:
         raise ConfigError(f"{path}: not readable as YAML ({' '.join(str(error).split())}); correct the file") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: got a {type(values).__name__} at the top level; expected labels and classes")

@@ -5,12 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tokenize
 from pathlib import Path
 
 import numpy as np
 
 from patchcxr.errors import ImageError
 from patchcxr.types import AnyArray
+
+_FAULTS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What NumPy raises on a damaged file; its header may claim any size, so MemoryError is one of them."""
 
 
 def safe_name(study: str) -> str:
@@ -54,12 +68,13 @@ class ArrayFolder:
         """
         path = self.path(study)
         try:
-            return np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
         except FileNotFoundError:
             raise ImageError(f"no array for study {study!r} at {path}; run the step that computes it") from None
-        except (ValueError, EOFError, OSError) as error:
+        except (*_FAULTS, tokenize.TokenError) as error:
             raise ImageError(
-                f"{path}: not a readable array ({error}); delete the file and run the step again"
+                f"{path}: not a readable array ({str(error)[:200]}); delete the file and run the step again"
             ) from None
 
     def __contains__(self, study: str) -> bool:

@@ -90,7 +90,7 @@ def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     try:
         description = json.loads(metadata[_KEY])
         version = description["format_version"]
-    except (KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(
             f"{path}: has no patchcxr description (classes, image size, preprocessing); "
             "expected a file written by patchcxr.models.trained.save_model"

@@ -141,7 +141,7 @@ def read_saliency(path: str | Path) -> SaliencyFile:
             present=None if present is None else bool(present),
             film=None if film is None else _film(film, path),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         reason = str(error) if isinstance(error, ImageError) else f"prob, gt or cxr_dims are no numbers ({error})"
         raise ImageError(f"{path}: {reason.removeprefix(f'{path}: ')}") from None
 
@@ -292,7 +292,7 @@ def draw_outlines(outlines: Any, size: Any, name: str = "outlines") -> BoolArray
         rows, columns = (int(side) for side in size)
         check_pixels(rows, columns, name)
         drawn = [np.asarray(outline, dtype=np.float64) for outline in outlines]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         reason = str(error) if isinstance(error, ImageError) else f"{name}: size or outlines are no numbers ({error})"
         raise MaskError(reason) from None
     picture = Image.new("1", (columns, rows))

@@ -20,10 +20,10 @@ import pydicom
 from pydicom.encaps import get_frame
 from pydicom.multival import MultiValue
 from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import RLELossless
 
 from patchcxr.errors import ImageError, MissingExtraError
-from patchcxr.io.dicom_file import DICOM_FAULTS, one_line, parse_dicom, quiet
+from patchcxr.io.dicom_file import DICOM_FAULTS, one_line, parse_dicom, quiet, sop_class_name
 from patchcxr.io.headers import codestream_size
 from patchcxr.io.limits import check_pixels, read_file
 from patchcxr.types import AnyArray, FloatArray
@@ -96,7 +96,7 @@ def decode_dicom(data: bytes, path: str | Path) -> DicomImage:
 def _check_header(dataset: pydicom.Dataset, path: str | Path) -> str:
     """Refuse what is no single radiograph, fill in what is commonly left out; the photometric interpretation."""
     if "PixelData" not in dataset:
-        raise ImageError(f"{path}: DICOM object without pixels ({_sop_class(dataset)}); give an image object")
+        raise ImageError(f"{path}: DICOM object without pixels ({sop_class_name(dataset)}); give an image object")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise ImageError(f"{path}: {frames} frames; expected a single radiograph, so export one frame")
@@ -304,8 +304,3 @@ def _require_decoder(dataset: pydicom.Dataset, path: str | Path) -> None:
             f"{path}: pixels are compressed as {syntax.name!r} and no decoder is installed;"
             " install one with pip install 'patchcxr[dicom]'"
         )
-
-
-def _sop_class(dataset: pydicom.Dataset) -> str:
-    uid = dataset.get("SOPClassUID")
-    return uid.name if isinstance(uid, UID) and uid.name != uid else "of no known class"

@@ -46,7 +46,7 @@ def decode_rle(encoded: Any, name: str = "mask") -> BoolArray:
     try:
         rows, columns = (int(side) for side in encoded["size"])
         counts = encoded["counts"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise MaskError(f"{name}: expected COCO run lengths, an object with size [rows, columns] and counts") from None
     try:
         check_pixels(rows, columns, name)
@@ -125,7 +125,10 @@ def _compress(runs: IntArray) -> str:
 
 
 def _plain(counts: Any, name: str) -> IntArray:
-    runs = np.asarray(counts)
+    try:
+        runs = np.asarray(counts)
+    except ValueError:  # lists of several lengths
+        runs = np.asarray(None)
     if runs.ndim != 1 or runs.dtype.kind not in "iu":
         raise MaskError(f"{name}: counts are {type(counts).__name__}; expected text, or a list of whole numbers")
     return runs.astype(np.int64)

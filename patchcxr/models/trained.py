@@ -148,6 +148,12 @@ def load_model(path: str | Path) -> TrainedModel:
         ) from None
     except ConfigError as error:
         raise CheckpointError(f"{error}; the file is damaged or was written by another version of patchcxr") from None
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{path}: the description cannot be used ({type(error).__name__}: {reason}); expected that of save_model; "
+            "the file is damaged"
+        ) from None
     faults = misfits(weights, module.state_dict())
     if faults:
         others = fitting_networks(weights, config)

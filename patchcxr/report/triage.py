@@ -130,7 +130,7 @@ def _numbers(units: Mapping[str, pd.DataFrame], name: str) -> list[str]:
     lines = []
     for unit, part in units.items():
         n, whole = int(part.loc[name, "n"]), int(part["n"].sum())
-        text = f"{n} {unit if n == 1 else unit + 's'} ({100 * n / whole:.0f} %)"
+        text = f"{n} {unit if n == 1 else unit + 's'}" + (f" ({100 * n / whole:.0f} %)" if whole else "")
         if "positive" in part:
             text += f", {int(part.loc[name, 'positive'])} positive"
         lines.append(text)

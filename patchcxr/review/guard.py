@@ -93,4 +93,5 @@ def _too_large() -> JSONResponse:
 
 def failure(status: int, message: str) -> JSONResponse:
     """An error as all routes answer it: ``{"error": message}``."""
-    return JSONResponse({"error": message}, status_code=status)
+    readable = message.encode(errors="backslashreplace").decode()  # it may quote half a surrogate pair
+    return JSONResponse({"error": readable}, status_code=status)

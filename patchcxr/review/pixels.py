@@ -122,7 +122,7 @@ class Payload(NamedTuple):
 
 
 def film_payload(film: FilmPixels) -> Payload:
-    """Pack a film; the headers are those of ``GET /api/film/{film}/pixels``."""
+    """Pack a film; the headers are those of ``GET /api/pixels/{film}``."""
     headers = {
         "X-Height": str(film.levels.shape[0]),
         "X-Width": str(film.levels.shape[1]),

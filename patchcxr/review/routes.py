@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import hashlib
 import math
 import sqlite3
 from collections.abc import Sequence
@@ -25,9 +26,8 @@ from patchcxr.review.guard import Guard, failure
 from patchcxr.review.pixels import FilmCache
 from patchcxr.review.records import MAX_NOTE
 from patchcxr.review.store import Decision, ReviewStore, Task
-from patchcxr.review.views import decision_view, progress_view, task_view, without_names
+from patchcxr.review.views import decision_view, problem_view, progress_view, task_view, without_folders
 
-COOKIE: Final = "patchcxr_review"
 PAGE: Final = Path(__file__).parent / "page"
 
 router = APIRouter()
@@ -89,7 +89,7 @@ def application(store: ReviewStore, show_patients: bool, hosts: Sequence[str]) -
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
     # A disk that is full or locked passes; the page keeps what was decided and sends it again.
-    return failure(503 if isinstance(error.__cause__, sqlite3.Error) else 400, str(error))
+    return failure(503 if isinstance(error.__cause__, sqlite3.Error) else 400, without_folders(str(error)))
 
 
 def _not_understood(request: Request, error: Exception) -> JSONResponse:
@@ -106,7 +106,9 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 def _problems(store: ReviewStore, number: int) -> dict[str, str]:
     films = store.films(number)
     films = films[films["problem"].notna()]
-    return dict(zip(films["film"], films["problem"], strict=True))
+    sources = store.candidates(number)["source"].unique()
+    rows = zip(films["film"], films["problem"], films["image"], strict=True)
+    return {film: problem_view(problem, image, sources) for film, problem, image in rows}
 
 
 def _store(request: Request) -> ReviewStore:
@@ -114,9 +116,14 @@ def _store(request: Request) -> ReviewStore:
     return store
 
 
+def cookie_name(store: ReviewStore) -> str:
+    """Name of the cookie of a review; cookies do not tell ports apart, and a machine may serve several reviews."""
+    return f"patchcxr_review_{hashlib.sha256(store.store_id.encode()).hexdigest()[:12]}"
+
+
 def _token(request: Request) -> str:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else request.cookies.get(COOKIE, "")
+    return token.strip() if kind.lower() == "bearer" else request.cookies.get(cookie_name(_store(request)), "")
 
 
 def signed_in(request: Request) -> str:
@@ -147,13 +154,13 @@ def status_page(store: Store, reader: Reader) -> FileResponse:
 
 @router.get("/api/status")
 def status(store: Store, reader: Reader) -> dict[str, Any]:
-    """Progress, agreement and tally, for adjudicators."""
+    """Progress and agreement, for adjudicators."""
     from patchcxr.review.status import (
         review_status,
     )  # loads SciPy, which would double the time that the server starts in
 
     _only_adjudicators(store, reader)
-    return review_status(store)
+    return review_status(store, reader)
 
 
 def _only_adjudicators(store: ReviewStore, reader: str) -> None:
@@ -164,19 +171,20 @@ def _only_adjudicators(store: ReviewStore, reader: str) -> None:
 @router.post("/login")
 def login(body: Login, request: Request, response: Response) -> dict[str, str]:
     """Sign in by token: the answer sets a cookie that scripts cannot read."""
-    reader = _store(request).reader_of(body.token.strip())
+    store, token = _store(request), body.token.strip()
+    reader = store.reader_of(token)
     if reader is None:
         raise HTTPException(401, "the token is not known; copy the whole of it, or ask for a new one")
     secure = request.url.scheme == "https"
     # Thirty days: a round of reading, without a session that lasts for ever.
-    response.set_cookie(COOKIE, body.token.strip(), max_age=30 * 86400, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(cookie_name(store), token, max_age=30 * 86400, httponly=True, samesite="strict", secure=secure)
     return {"reader": reader}
 
 
 @router.post("/logout")
-def logout(response: Response) -> dict[str, bool]:
+def logout(store: Store, response: Response) -> dict[str, bool]:
     """Take the cookie back."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    response.delete_cookie(cookie_name(store), httponly=True, samesite="strict")
     return {"signed_out": True}
 
 
@@ -216,21 +224,20 @@ def queue(request: Request, store: Store, reader: Reader, round: int | None = No
     problems = request.app.state.problems(number)
     return {
         "queue": [
-            {"film": film, "state": state}
-            | ({"reason": _blind(request, number, problems.get(film, ""))} if state == "problem" else {})
+            {"film": film, "state": state} | ({"reason": problems.get(film, "")} if state == "problem" else {})
             for film, state in states
         ]
     }
 
 
-@router.get("/api/film/{film:path}/pixels")
+@router.get("/api/pixels/{film:path}")
 def pixels(request: Request, film: str, store: Store, reader: Reader, round: int | None = None) -> Response:
     """Grey levels of a film as little-endian uint16, row by row; the headers say its size, bits and window."""
     found = _task(store, reader, film, round).film
     try:
         payload = request.app.state.films.get(found.image, (found.height, found.width))
     except ImageError as error:
-        raise HTTPException(400, str(error).replace(found.image, Path(found.image).name)) from None
+        raise HTTPException(400, problem_view(str(error), found.image, ())) from None
     accepts = "gzip" in request.headers.get("accept-encoding", "")
     headers = payload.headers | {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if accepts else {})
     body = payload.gzipped if accepts else gzip.decompress(payload.gzipped)
@@ -241,6 +248,18 @@ def pixels(request: Request, film: str, store: Store, reader: Reader, round: int
 def film(request: Request, film: str, store: Store, reader: Reader, round: int | None = None) -> dict[str, Any]:
     """One film of the reader, done or not."""
     return _view(request, reader, _task(store, reader, film, round))
+
+
+@router.get("/api/last")
+def last(store: Store, reader: Reader, round: int) -> dict[str, str | None]:
+    """``key`` of the reader's last decision of a round that stands, which an undo may take back; null if none."""
+    with store.database.read() as connection:
+        found = connection.execute(
+            """SELECT d.key FROM standing AS s JOIN decisions AS d ON d.key = s.key
+            WHERE s.reader = ? AND s.round = ? ORDER BY d.id DESC LIMIT 1""",
+            (reader, round),
+        ).fetchone()
+    return {"key": found[0] if found else None}
 
 
 @router.get("/api/mask/{film:path}/{position}")
@@ -261,6 +280,8 @@ def decide(body: Choice, store: Store, reader: Reader) -> dict[str, Any]:
     """Record a decision; the answer comes when it is on disk."""
     _same_reader(reader, body.reader)
     task = _task(store, reader, body.film, body.round)
+    if task.film.problem is not None and body.action != "exclude":
+        raise HTTPException(400, f"film {body.film!r} cannot be read; exclude it, nothing was stored")
     stored = store.decide(
         reader,
         body.film,
@@ -308,10 +329,6 @@ def _view(request: Request, reader: str, task: Task) -> dict[str, Any]:
     state = request.app.state
     sources = state.sources(task.round) if task.film.problem is not None else ()
     return task_view(task, state.store.progress(reader, task.round), state.show_patients, sources)
-
-
-def _blind(request: Request, number: int, text: str) -> str:
-    return without_names(text, request.app.state.sources(number))
 
 
 def _candidate(task: Task, position: int | None) -> int | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from patchcxr.errors import require_extra
+from patchcxr.errors import ReviewError, require_extra
 from patchcxr.review.store import ReviewStore
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def serve(
     *,
     show_patients: bool = False,
     hosts: Sequence[str] = (),
+    listening: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve a review until interrupted.
 
@@ -68,17 +70,43 @@ def serve(
         Whether readers see the patients' ids.
     hosts
         Further names under which readers reach the server, such as that of a reverse proxy.
+    listening
+        Called when the address is taken: from then on readers can connect.
 
     Raises
     ------
     ReviewError
-        If the folder holds no review that can be opened.
+        If the folder holds no review that can be opened, or the address cannot be listened on.
     MissingExtraError
         If FastAPI or uvicorn is not installed.
     """
     uvicorn = require_extra("uvicorn", "review")
-    app = create_app(ReviewStore(folder), show_patients, accepted_hosts(host, hosts))
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=5)
+    ReviewStore(folder).close()  # what is wrong with the review is said before the address is taken
+    with listen(host, port) as taken:
+        app = create_app(ReviewStore(folder), show_patients, accepted_hosts(host, hosts))
+        listening()
+        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[taken])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address.
+
+    Raises
+    ------
+    ReviewError
+        If the address is not this machine's, or the port is taken or not for this user.
+    """
+    if not 0 <= port < 2**16:
+        raise ReviewError(f"port {port}: expected 0 to 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ReviewError(
+            f"cannot listen on {host} port {port} ({error}); give another port, or end the server that has it"
+        ) from error
 
 
 def accepted_hosts(host: str, more: Sequence[str] = ()) -> tuple[str, ...]:

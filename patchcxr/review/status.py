@@ -1,4 +1,4 @@
-"""How a review stands, for adjudicators: each reader's progress, how they agree, and what they chose."""
+"""How a review stands, for adjudicators: each reader's progress, and how they agree."""
 
 from __future__ import annotations
 
@@ -8,31 +8,48 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from patchcxr.review.agreement import action_agreement, dice_summary, mask_agreement, share_agreement, shares, tally
+from patchcxr.review.agreement import action_agreement, dice_summary, mask_agreement, share_agreement, shares
 from patchcxr.review.store import ReviewStore
 from patchcxr.review.views import progress_view
 
 DIGITS: Final = 3
 
 
-def review_status(store: ReviewStore) -> dict[str, Any]:
-    """Progress and agreement in the latest round, and the tally of sources, as JSON values.
+WITHHELD: Final = (
+    "How readers agree is shown when you have no film left in this round, so that it does not sway what you decide."
+)
+
+
+def review_status(store: ReviewStore, reader: str) -> dict[str, Any]:
+    """Progress and agreement in the latest round, as JSON values, without what would sway a reader.
+
+    No source is named: adjudicators read too, and the operator has ``patchcxr review status``.
+
+    Parameters
+    ----------
+    store
+        The review.
+    reader
+        Who asks; the agreement is withheld while films of the round are left for this reader.
 
     Returns
     -------
     dict
         ``round`` and ``name``; ``progress``, a list of ``reader`` and the values of
         :func:`patchcxr.review.views.progress_view`; ``tables``, a list of ``title``, ``about``, ``columns`` and
-        ``rows`` of text.
+        ``rows`` of text; ``withheld``, why there are no tables, or None.
 
     Raises
     ------
     ReviewError
-        If the review has no round.
+        If the review has no round, or the reader is unknown.
     """
     number = store.latest_round()
     name = store.rounds().set_index("round").loc[number, "name"]
     progress = [{"reader": reader} | progress_view(store.progress(reader, number)) for reader in store.readers()]
+    status = {"round": number, "name": name, "progress": progress}
+    if store.progress(reader, number).left:
+        return status | {"withheld": WITHHELD, "tables": []}
     tables = [
         table_view(
             "Actions", "Kappa of what readers did with the films that they both did.",
@@ -49,13 +66,8 @@ def review_status(store: ReviewStore) -> dict[str, Any]:
             share_agreement(shares(store, number)),
             ["reader_a", "reader_b", "share_of", "n", "bias", "lower", "upper"],
         ),
-        table_view(
-            "Sources", "How often a source's mask was chosen where it was offered, in all rounds but adjudications.",
-            tally(store),
-            ["source", "offered", "chosen", "started", "share", "low", "high"],
-        ),
     ]  # fmt: skip
-    return {"round": number, "name": name, "progress": progress, "tables": tables}
+    return status | {"withheld": None, "tables": tables}
 
 
 def table_view(title: str, about: str, table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:

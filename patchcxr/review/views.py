@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from patchcxr.review.store import Candidate, Decision, Progress, Task
+
+_FOLDERS: Final = re.compile(r"(?<![\w./\\<])(?:[A-Za-z]:)?[/\\]+(?=[^\s/\\])(?:(?:(?![:;]\s)[^/\\\n])+[/\\]+)*")
+"""Folders of an absolute path; they may hold spaces. Of two paths in one clause only the last name is left."""
 
 
 def task_view(task: Task, progress: Progress, show_patient: bool, sources: Iterable[str] = ()) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def task_view(task: Task, progress: Progress, show_patient: bool, sources: Itera
         "id": task.film.film,
         "height": task.film.height,
         "width": task.film.width,
-        "problem": None if task.film.problem is None else without_names(task.film.problem, sources),
+        "problem": None if task.film.problem is None else problem_view(task.film.problem, task.film.image, sources),
     }
     if show_patient:
         film["patient"] = task.film.patient
@@ -74,6 +78,37 @@ def progress_view(progress: Progress) -> dict[str, int | float | None]:
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in progress._asdict().items()
     }
+
+
+def problem_view(problem: str, image: str, sources: Iterable[str]) -> str:
+    """A film's problem without folders, which may be named after patients, and without names of sources.
+
+    Parameters
+    ----------
+    problem
+        As it was stored.
+    image
+        Path of the film's image.
+    sources
+        Names that the text must not tell.
+
+    >>> problem_view("scans/Doe, J/1.png: mask of unet: /data/Doe J/2.png: damaged", "scans/Doe, J/1.png", ["unet"])
+    '1.png: mask of (hidden): 2.png: damaged'
+    """
+    folder = str(Path(image).parent)
+    if folder not in (".", Path(image).anchor):
+        problem = problem.replace(image, Path(image).name)
+        problem = re.sub(rf"(?<![\w/\\]){re.escape(folder)}(?!\w)[/\\]?", "", problem)
+    return without_names(without_folders(problem), sources)
+
+
+def without_folders(text: str) -> str:
+    r"""Text with the file name in place of every absolute path.
+
+    >>> without_folders(r"/srv/data/Doe 7/1.png: expected 9 / 8; C:\x\y.png: gone")
+    '1.png: expected 9 / 8; y.png: gone'
+    """
+    return _FOLDERS.sub("", text)
 
 
 def without_names(text: str, names: Iterable[str]) -> str:

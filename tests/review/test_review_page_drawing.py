@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from review_service import MASKS, SHAPE, made, ready, rectangle, screen_of
+from review_service import MASKS, SHAPE, InThread, made, make_review, ready, rectangle, screen_of
 
 from patchcxr.measure.overlap import dice
 from patchcxr.review.pixels import film_pixels
+from patchcxr.review.store import Film, ProposedFilm
 
 pytest.importorskip("fastapi", reason="the review server needs patchcxr[review]")
 expect = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright, patchcxr[test]").expect
@@ -111,6 +112,26 @@ def test_leaving_a_drawing_with_strokes_asks_first(review, opened):
     page.keyboard.press("Escape")
     expect(page.locator("#choosing")).to_be_visible()
     assert store.decisions().empty
+
+
+def test_changing_the_round_with_strokes_asks_first(tmp_path, opened):
+    store = make_review(tmp_path, ["one"])
+    place = Film("two", str(tmp_path / "image0.png"), "patient-0", *SHAPE, None, None)
+    store.add_round("round two", "choose", 2, [ProposedFilm(place, {}, 0.0, None)])
+    token = store.add_reader("ann")
+    with InThread(store) as service:
+        page = opened(service, token)
+        page.keyboard.press("d")
+        page.keyboard.press("b")
+        page.mouse.click(*screen_of(page, (120, 100)))
+        page.locator("#round").select_option("1")
+        expect(page.locator("#message")).to_contain_text("The drawing is not saved")
+        expect(page.locator("#round")).to_have_value("2")
+        expect(page.locator("#film-name")).to_have_text("two")
+        expect(page.locator("#drawing")).to_be_visible()
+        page.locator("#round").select_option("1")
+        ready(page, "one")
+    store.close()
 
 
 def test_the_masks_that_the_browser_decodes_and_encodes_are_exact(review, opened):

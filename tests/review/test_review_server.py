@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import sqlite3
 
 import numpy as np
@@ -13,6 +14,7 @@ from review_service import (
     InThread,
     as_base64,
     film_levels,
+    free_port,
     make_review,
     rectangle,
     serving,
@@ -20,7 +22,7 @@ from review_service import (
 
 from patchcxr.errors import ReviewError
 from patchcxr.review.blobs import decode_mask
-from patchcxr.review.server import accepted_hosts
+from patchcxr.review.server import accepted_hosts, serve
 from patchcxr.review.store import Film, ProposedFilm
 
 pytest.importorskip("fastapi", reason="the review server needs patchcxr[review]")
@@ -32,11 +34,11 @@ def place(tmp_path_factory):
     """A running review of two readers, one of them an adjudicator; tests that decide use films of their own."""
     folder = tmp_path_factory.mktemp("served")
     broken = ProposedFilm(
-        Film("broken", str(folder / "gone.png"), "p", *SHAPE, None, None), {}, 0.0,
-        "mask of network-alpha is 9 x 9 pixels, but its film has 200 x 240",
+        Film("broken", str(folder / "Doe, J" / "gone.png"), "p", *SHAPE, None, None), {}, 0.0,
+        f"mask of network-alpha is 9 x 9 pixels, but {folder}/Doe, J/gone.png has 200 x 240",
     )  # fmt: skip
     vanished = ProposedFilm(Film("vanished", str(folder / "gone.png"), "p", *SHAPE, None, None), {}, 0.0, None)
-    films = ["plain", "chosen", "drawn", "again", "undone", "a/b c", HOSTILE, "blind"]
+    films = ["plain", "chosen", "drawn", "again", "undone", "a/b c", HOSTILE, "blind", "a/pixels"]
     store = make_review(folder, films, extra=[broken, vanished])
     tokens = {"ann": store.add_reader("ann", adjudicator=True), "bob": store.add_reader("bob")}
     with InThread(store) as service:
@@ -64,7 +66,7 @@ def current(store, film, reader):
 
 
 def test_the_browser_gets_the_very_grey_levels_of_the_file(ann):
-    answer, body = ann.send("GET", "/api/film/plain/pixels")
+    answer, body = ann.send("GET", "/api/pixels/plain")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/octet-stream")
     levels = np.frombuffer(body, "<u2").reshape(int(answer.headers["X-Height"]), int(answer.headers["X-Width"]))
     np.testing.assert_array_equal(levels, film_levels())
@@ -75,8 +77,8 @@ def test_the_browser_gets_the_very_grey_levels_of_the_file(ann):
 
 
 def test_pixels_are_compressed_for_those_who_can_take_it(ann):
-    plain = ann.send("GET", "/api/film/plain/pixels")[1]
-    answer, packed = ann.send("GET", "/api/film/plain/pixels", headers={"Accept-Encoding": "gzip"})
+    plain = ann.send("GET", "/api/pixels/plain")[1]
+    answer, packed = ann.send("GET", "/api/pixels/plain", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
     assert len(packed) < len(plain) / 2
 
@@ -140,8 +142,8 @@ def test_nothing_that_a_reader_receives_tells_a_source_a_file_or_a_patient(place
     _, store, _ = place
     bob.post("/api/decide", {"film": "blind", "round": 1, "action": "choose", "key": "b1", "position": 1})
     received = b""
-    paths = ["/api/me", "/api/next", "/api/queue", "/api/film/blind", "/api/film/broken", "/api/film/blind/pixels"]
-    paths += ["/api/film/vanished/pixels", "/api/status", "/api/mask/blind/9", "/api/film/unknown"]
+    paths = ["/api/me", "/api/next", "/api/queue", "/api/film/blind", "/api/film/broken", "/api/pixels/blind"]
+    paths += ["/api/pixels/vanished", "/api/status", "/api/mask/blind/9", "/api/film/unknown"]
     paths += [f"/api/mask/blind/{position}" for position in (1, 2, 3)]
     for path in paths:
         answer, body = bob.send("GET", path)
@@ -149,10 +151,12 @@ def test_nothing_that_a_reader_receives_tells_a_source_a_file_or_a_patient(place
     for body in ({"position": 7}, {"position": 1, "action": "draw"}, {"mask": "AAAA", "action": "draw"}):
         whole = {"film": "blind", "round": 1, "action": "choose", "key": "b2"} | body
         received += str(bob.post("/api/decide", whole)[1]).encode()
-    told = [*SOURCES, "patient-", str(store.folder.parent), "gone.png\x00"]
+    refused = {"film": "broken", "round": 1, "action": "unsure", "key": "b3"}
+    received += str(bob.post("/api/decide", refused)[1]).encode()
+    told = [*SOURCES, "patient-", str(store.folder.parent), "Doe", "gone.png\x00"]
     told += store.candidates()["digest"].unique().tolist()
     assert [text for text in told if text.encode() in received] == []
-    assert b"(hidden) is 9 x 9 pixels" in received
+    assert received.count(b"mask of (hidden) is 9 x 9 pixels, but gone.png has 200 x 240") == 2  # queue and film
     # Ids of candidates follow the order of sources, so none may be sent; nor may the size of a file tell them apart.
     assert sorted(bob.get("/api/film/blind")) == ["candidates", "decision", "film", "kind", "progress", "round"]
     assert bob.get("/api/film/blind")["candidates"] == 3
@@ -170,21 +174,27 @@ def test_ids_with_slashes_spaces_and_markup_find_their_film(ann):
         "a%2Fb%20c",
         "%3Cimg%20src%3Dx%20onerror%3D%22window.hacked%3D1%22%3E%3Cscript%3Ewindow.hacked%3D1%3C%2Fscript%3E",
     ):
-        answer, body = ann.send("GET", f"/api/film/{film}/pixels")
+        answer, body = ann.send("GET", f"/api/pixels/{film}")
         assert (answer.status, len(body)) == (200, 2 * SHAPE[0] * SHAPE[1])
         assert ann.send("GET", f"/api/mask/{film}/3")[0].status == 200
 
 
+def test_a_film_id_that_ends_like_a_route_is_a_film(ann):
+    assert ann.get("/api/film/a%2Fpixels")["film"]["id"] == "a/pixels"
+    assert ann.send("GET", "/api/pixels/a%2Fpixels")[0].status == 200
+    assert ann.send("GET", "/api/pixels/a")[0].status == 404
+
+
 def test_no_path_comes_from_the_client(ann):
     for film in ("..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "image0.png"):
-        answer, body = ann.send("GET", f"/api/film/{film}/pixels")
+        answer, body = ann.send("GET", f"/api/pixels/{film}")
         assert answer.status == 404, body
     for path in ("/page/..%2F..%2Fserver.py", "/page/../server.py", "/page/%2e%2e/routes.py"):
         assert ann.send("GET", path)[0].status == 404
 
 
 def test_a_film_whose_file_is_gone_is_an_error_in_words_not_a_dead_page(ann):
-    answer, body = ann.send("GET", "/api/film/vanished/pixels")
+    answer, body = ann.send("GET", "/api/pixels/vanished")
     assert answer.status == 400
     assert b"gone.png: the film cannot be read" in body
 
@@ -197,7 +207,7 @@ def test_without_a_known_token_there_is_only_the_empty_page(place):
             "/api/me",
             "/api/next",
             "/api/film/plain",
-            "/api/film/plain/pixels",
+            "/api/pixels/plain",
             "/api/mask/plain/1",
             "/status",
         ):
@@ -219,6 +229,26 @@ def test_the_cookie_of_a_login_is_hidden_from_scripts_and_foreign_sites(place):
     client.close()
 
 
+def test_two_reviews_on_one_machine_keep_their_own_sign_in(place, tmp_path):
+    service, _, tokens = place
+    other = make_review(tmp_path, ["one"])
+    token = other.add_reader("cem")
+    with InThread(other) as second:
+        cookies, clients = [], [service.client(), second.client()]
+        for client, given in zip(clients, (tokens["bob"], token), strict=True):
+            answer, _ = client.send("POST", "/login", {"token": given})
+            cookies.append(answer.headers["Set-Cookie"].split(";")[0])
+        both = {"Cookie": "; ".join(cookies)}  # as a browser sends them, whatever the port
+        for client, reader in zip(clients, (b'"bob"', b'"cem"'), strict=True):
+            answer, body = client.send("GET", "/api/me", headers=both)
+            assert (answer.status, reader in body) == (200, True)
+            answer, _ = client.send("POST", "/logout", {}, both)
+        assert answer.headers["Set-Cookie"].split("=")[0] == cookies[1].split("=")[0]
+        for client in clients:
+            client.close()
+    other.close()
+
+
 def test_a_foreign_page_a_foreign_name_and_a_form_are_refused(place, ann):
     body = {"film": "plain", "round": 1, "action": "reject", "key": "csrf"}
     assert ann.send("POST", "/api/decide", body, {"Origin": "https://evil.example"})[0].status == 403
@@ -237,6 +267,34 @@ def test_a_page_of_one_reader_cannot_decide_as_another_who_signed_in_meanwhile(p
     status, answer = bob.post("/api/decide", body)
     assert (status, "signed in as bob" in answer["error"]) == (401, True)
     assert "swapped" not in place[1].decisions(current=False)["key"].tolist()
+
+
+def test_half_a_surrogate_pair_is_refused_in_words(ann):
+    body = {"reader": "\ud800", "film": "plain", "round": 1, "action": "reject", "key": "half"}
+    status, answer = ann.post("/api/decide", body)
+    assert (status, "the page is of \\ud800" in answer["error"]) == (401, True)
+
+
+def test_the_last_decision_of_a_round_is_the_one_that_an_undo_may_take_back(tmp_path):
+    store = make_review(tmp_path, ["one", "two"])
+    place = Film("three", str(tmp_path / "image0.png"), "patient-2", *SHAPE, None, None)
+    store.add_round("round two", "choose", 2, [ProposedFilm(place, {}, 0.0, None)])
+    tokens = [store.add_reader(name) for name in ("ann", "bob")]
+    store.decide("ann", "two", 1, "unsure", "first")
+    store.decide("ann", "one", 1, "reject", "second")
+    store.decide("bob", "one", 1, "reject", "of-bob")
+    with InThread(store) as service:
+        ann, bob = map(service.client, tokens)
+        assert ann.get("/api/last?round=1") == {"key": "second"}
+        assert ann.get("/api/last?round=2") == {"key": None}
+        for _ in range(2):  # the answer is lost, and the page asks again
+            assert ann.post("/api/undo", {"undo_key": "u", "key": "second"})[0] == 200
+        assert ann.get("/api/last?round=1") == {"key": "first"}
+        assert bob.get("/api/last?round=1") == {"key": "of-bob"}
+        ann.close()
+        bob.close()
+    assert sorted(store.decisions()["key"]) == ["first", "of-bob"]
+    store.close()
 
 
 def test_large_and_malformed_bodies_are_refused_in_words(place, ann):
@@ -280,8 +338,26 @@ def test_the_status_is_for_adjudicators(ann, bob):
     assert bob.send("GET", "/api/status")[0].status == bob.send("GET", "/status")[0].status == 403
     status = ann.get("/api/status")
     assert [row["reader"] for row in status["progress"]] == ["ann", "bob"]
-    assert [table["title"] for table in status["tables"]] == ["Actions", "Masks", "Size of the mask", "Sources"]
-    assert sorted(row[0] for row in status["tables"][3]["rows"]) == sorted(SOURCES)
+
+
+def test_the_status_tells_an_adjudicator_no_source_and_no_agreement_before_the_own_films_are_done(tmp_path):
+    store = make_review(tmp_path, ["one"])
+    token = store.add_reader("ann", adjudicator=True)
+    store.add_reader("bob")
+    store.decide("bob", "one", 1, "reject", "b")
+    with InThread(store) as service:
+        client = service.client(token)
+        before = client.get("/api/status")
+        assert before["tables"] == []
+        assert "no film left in this round" in before["withheld"]
+        store.decide("ann", "one", 1, "reject", "a")
+        after = client.get("/api/status")
+        client.close()
+    assert after["withheld"] is None
+    assert [table["title"] for table in after["tables"]] == ["Actions", "Masks", "Size of the mask"]
+    assert after["tables"][0]["rows"][0][1:5] == ["ann", "bob", "1", "1.000"]
+    assert [source for source in SOURCES if source in str(after)] == []
+    store.close()
 
 
 def test_patients_are_named_only_where_the_server_was_told_so(tmp_path):
@@ -338,7 +414,34 @@ def test_an_address_for_all_takes_any_name_unless_names_are_given():
 
 
 def test_a_folder_without_a_review_is_refused_in_words(tmp_path):
-    from patchcxr.review.server import serve
-
     with pytest.raises(ReviewError, match="no review here"):
         serve(tmp_path)
+
+
+def test_a_port_in_use_is_refused_in_words_before_the_address_is_told(tmp_path):
+    store = make_review(tmp_path, ["one"])
+    store.close()
+    told = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ReviewError, match=f"cannot listen on 127.0.0.1 port {port}"):
+            serve(store.folder, port=port, listening=lambda: told.append(port))
+    assert told == []
+    with pytest.raises(ReviewError, match="port 70000"):
+        serve(store.folder, port=70000)
+
+
+def test_the_address_is_told_when_readers_can_connect(tmp_path, monkeypatch):
+    import uvicorn
+
+    store = make_review(tmp_path, ["one"])
+    store.close()
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
+    port, reached = free_port(), []
+
+    def connect():
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            reached.append(port)
+
+    serve(store.folder, port=port, listening=connect)
+    assert reached == [port]

@@ -220,9 +220,10 @@ def test_when_the_scheduler_dies_the_run_ends_in_words_and_can_be_taken_up(table
         tally = run_plan(planned(out, table), scheduler=address, device="cpu")
         assert (tally.done, tally.lost) == (5, {})
         assert files_of(out) == files_of(scored)
+    (out / "done" / "part-000001.json").unlink()
+    plan = planned(out, table)
     with pytest.raises(ConfigError, match="no Dask scheduler answers"):
-        (out / "done" / "part-000001.json").unlink()
-        run_plan(planned(out, table), scheduler=address, device="cpu")
+        run_plan(plan, scheduler=address, device="cpu")
     run_plan(planned(out, table), device="cpu")
     assert files_of(out) == files_of(scored)
 

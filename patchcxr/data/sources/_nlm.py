@@ -19,7 +19,7 @@ LABELS: Final = {"0": "normal", "1": "tuberculosis"}
 
 _HEADING: Final = re.compile(r"patient.{0,3}s\s+(sex|age)\b", re.IGNORECASE)
 _SEX: Final = re.compile(r"sex\W+([mfo])|\b(f)emal|\b(m)al", re.IGNORECASE)
-_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([ymd])[a-z]*", re.IGNORECASE)
+_AGE: Final = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s*([ymd])[a-z]*", re.IGNORECASE)
 _IN_A_YEAR: Final = {"y": 1.0, "m": 12.0, "d": 365.25}
 _OLDEST: Final = 120
 

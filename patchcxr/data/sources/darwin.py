@@ -194,7 +194,7 @@ def draw_polygon(paths: list[list[dict[str, float]]], shape: tuple[int, int]) ->
     for path in paths:
         try:
             points = np.array([(point["x"], point["y"]) for point in path], dtype=np.float64).reshape(-1, 2)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError("a polygon has points without coordinates") from None
         if not np.isfinite(points).all():
             raise ValueError("a polygon has points that are not finite")

@@ -3,6 +3,7 @@
 import { decodeMask } from "./png.js";
 
 const KEPT_FILMS = 3;
+const PATIENCE = 20000; // milliseconds that the answer to what is sent may take
 
 /** An answer that is not a success; status 0 means that no answer came. */
 export class RequestError extends Error {
@@ -17,35 +18,47 @@ export class RequestError extends Error {
   }
 }
 
-async function request(path, options = {}) {
+const JSON_TYPE = "application/json";
+const TOO_LARGE = 413; // of any server between, too: the same body will never pass
+
+/**
+ * What read(answer) makes of a whole answer of the expected type. A connection that is cut while the body loads, and an
+ * answer that is not of the review (such as the sign-in page of a hotel's network), count as no answer.
+ */
+async function request(path, type, read, options = {}) {
   let answer;
+  let message;
   try {
     answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+    const expected = answer.ok ? type : JSON_TYPE;
+    if (!answer.headers.get("Content-Type")?.startsWith(expected)) throw new TypeError(`expected ${expected}`);
+    if (answer.ok) return await read(answer);
+    message = (await answer.json()).error;
   } catch {
-    throw new RequestError("The server does not answer.", 0);
+    // said below
   }
-  if (answer.ok) return answer;
-  let message = `The server answered ${answer.status}.`;
-  try {
-    message = (await answer.json()).error ?? message;
-  } catch {
-    // no JSON: the status says it
+  if (!answer) throw new RequestError("The server does not answer.", 0);
+  if (message || answer.status === TOO_LARGE || answer.status >= 500) {
+    throw new RequestError(message ?? `The server answered ${answer.status}.`, answer.status);
   }
-  throw new RequestError(message, answer.status);
+  throw new RequestError(`The answer (${answer.status}) was cut off, or is not from the review.`, 0);
 }
 
-export async function get(path) {
-  return (await request(path)).json();
-}
+export const get = (path) => request(path, JSON_TYPE, (answer) => answer.json());
 
-export async function post(path, body, patience = 20000) {
-  const answer = await request(path, {
+export function post(path, body, read = (answer) => answer.json()) {
+  return request(path, JSON_TYPE, read, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": JSON_TYPE },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(patience),
+    signal: AbortSignal.timeout(PATIENCE),
   });
-  return answer.json();
+}
+
+async function confirmed(answer) {
+  const found = await answer.json();
+  if (!found?.stored) throw new TypeError("expected what was stored");
+  return found;
 }
 
 const name = encodeURIComponent;
@@ -56,8 +69,9 @@ export const me = () => get("/api/me");
 export const nextTask = (round) => get(`/api/next${asked(round)}`);
 export const taskOf = (film, round) => get(`/api/film/${name(film)}${asked(round)}`);
 export const queue = (round) => get(`/api/queue${asked(round)}`);
-export const decide = (body) => post("/api/decide", body);
-export const undo = (body) => post("/api/undo", body);
+export const last = (round) => get(`/api/last${asked(round)}`);
+export const decide = (body) => post("/api/decide", body, confirmed);
+export const undo = (body) => post("/api/undo", body, confirmed);
 
 function asked(round) {
   return round == null ? "" : `?round=${round}`;
@@ -78,10 +92,13 @@ export function pixelsOf(film, round) {
   return found;
 }
 
-async function fetchPixels(film, round) {
-  const answer = await request(`/api/film/${name(film)}/pixels${asked(round)}`);
+const fetchPixels = (film, round) =>
+  request(`/api/pixels/${name(film)}${asked(round)}`, "application/octet-stream", readPixels);
+
+async function readPixels(answer) {
   const number = (header) => Number(answer.headers.get(header));
   const bytes = await answer.arrayBuffer();
+  if (bytes.byteLength !== 2 * number("X-Height") * number("X-Width")) throw new TypeError("expected a whole film");
   const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
   let levels = new Uint16Array(bytes);
   if (!little) levels = levels.map((level) => (level >> 8) | ((level & 255) << 8));
@@ -99,6 +116,6 @@ async function fetchPixels(film, round) {
 
 /** Mask of the candidate at a place (from 1) of the reader's own order. */
 export async function maskOf(film, position, round) {
-  const answer = await request(`/api/mask/${name(film)}/${position}${asked(round)}`);
-  return decodeMask(new Uint8Array(await answer.arrayBuffer()));
+  const bytes = await request(`/api/mask/${name(film)}/${position}${asked(round)}`, "image/png", (answer) => answer.arrayBuffer());
+  return decodeMask(new Uint8Array(bytes));
 }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { accept, decide, pending, undo } from "./deciding.js";
-import { leaveDrawing, saveDrawing, showDrawing, startDrawing, startFrom } from "./drawmode.js";
+import { leaveDrawing, leaving, saveDrawing, showDrawing, startDrawing, startFrom } from "./drawmode.js";
 import { goOn, open, step } from "./films.js";
 import { actionOf } from "./keys.js";
 import { $, fillHelp, say, showQueue } from "./panel.js";
@@ -119,6 +119,10 @@ $("logout").addEventListener("click", async () => {
 $("opacity").addEventListener("input", () => setOpacity($("opacity").value / 100));
 $("queue-box").addEventListener("toggle", () => showQueue(state.queue, state.task?.film.id, open));
 $("round").addEventListener("change", () => {
+  if (state.mode === "sending" || leaving()) {
+    $("round").value = state.round;
+    return;
+  }
   state.round = Number($("round").value);
   state.skipped.clear();
   $("round").blur();

@@ -53,12 +53,24 @@ export function accept(position) {
   else decide("choose", { position });
 }
 
-export function undo() {
+/** Take back the last decision of this round: by its key, so that a repeated undo takes back nothing more. */
+export async function undo() {
   if (!["choosing", "problem", "done"].includes(state.mode)) return;
   state.before = state.mode;
   state.mode = "sending";
+  say("message", "");
   showTask();
-  pending.add({ kind: "undo", body: { reader: state.me.reader, undo_key: newKey() } });
+  let problem = "There is nothing to undo in this round.";
+  try {
+    const { key } = state.round === null ? { key: null } : await api.last(state.round);
+    if (key !== null) return pending.add({ kind: "undo", body: { reader: state.me.reader, undo_key: newKey(), key } });
+  } catch (error) {
+    if (error.status === 401) askToken();
+    problem = `Nothing was undone: ${error.message}`;
+  }
+  state.mode = state.before;
+  showTask();
+  say("message", problem);
 }
 
 function stored(item, answer) {
@@ -69,11 +81,11 @@ function stored(item, answer) {
   state.mode = "loading";
   stopDrawing();
   if (item.kind !== "undo") goOn();
-  else refreshQueue().catch(() => {}).then(() => {
+  else {
     state.round = answer.stored.round;
     $("round").value = state.round;
-    open(answer.stored.film);
-  });
+    refreshQueue().catch(() => {}).then(() => open(answer.stored.film));
+  }
 }
 
 async function refused(item, error) {

@@ -63,6 +63,7 @@ function failed(error, again) {
 }
 
 function finish(progress) {
+  stopDrawing();
   state.task = null;
   state.mode = "done";
   viewer.show(null);

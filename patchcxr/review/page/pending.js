@@ -1,5 +1,6 @@
 // Decisions on their way. Each is kept in localStorage from before it is sent until the server has answered, and is
-// sent again under the same key: the server stores it once, however often it arrives.
+// sent again under the same key: the server stores it once, however often it arrives. Each has a place of its own there,
+// so that two tabs of one reader do not remove each other's.
 
 const WAITS = [1000, 2000, 4000, 8000]; // milliseconds before the next try; the last one repeats
 
@@ -9,7 +10,7 @@ export class Pending {
    * the server will not take it; on.login(error) when it asks who is there (the item stays).
    */
   constructor(reader, send, on) {
-    this.place = `patchcxr-review-pending:${reader}`;
+    this.prefix = `patchcxr-review-pending:${encodeURIComponent(reader)}:`;
     this.send = send;
     this.on = on;
     this.items = this.load();
@@ -23,26 +24,29 @@ export class Pending {
 
   load() {
     try {
-      return JSON.parse(localStorage.getItem(this.place) ?? "[]");
+      return Object.keys(localStorage)
+        .filter((place) => place.startsWith(this.prefix))
+        .map((place) => JSON.parse(localStorage.getItem(place)))
+        .sort((a, b) => a.made - b.made);
     } catch {
       return [];
     }
   }
 
-  keep() {
+  placeOf(item) {
+    return this.prefix + (item.body.undo_key ?? item.body.key);
+  }
+
+  add(item) {
+    item.made = Date.now();
+    this.items.push(item);
     try {
-      if (this.items.length) localStorage.setItem(this.place, JSON.stringify(this.items));
-      else localStorage.removeItem(this.place);
+      localStorage.setItem(this.placeOf(item), JSON.stringify(item));
       this.kept = true;
     } catch {
       this.kept = false; // no room, or storage is switched off: said on the page
     }
     this.on.change();
-  }
-
-  add(item) {
-    this.items.push(item);
-    this.keep();
     this.hurry();
   }
 
@@ -55,33 +59,38 @@ export class Pending {
     if (this.busy || !this.items.length) return;
     this.busy = true;
     const item = this.items[0];
+    let answer;
     try {
-      const answer = await this.send(item);
-      this.done();
-      this.on.stored(item, answer);
+      answer = await this.send(item);
     } catch (error) {
       this.busy = false;
       this.problem = error.message;
       if (error.status === 401) this.on.login(error);
-      else if (error.passing ?? false) {
-        this.timer = setTimeout(() => this.flush(), WAITS[Math.min(this.tries++, WAITS.length - 1)]);
-      } else {
+      else if (error.passing === false) {
         this.done();
         this.on.refused(item, error);
+      } else {
+        this.timer = setTimeout(() => this.flush(), WAITS[Math.min(this.tries++, WAITS.length - 1)]);
       }
       this.on.change();
       return;
     }
-    this.busy = false;
+    this.done();
+    this.on.stored(item, answer);
     if (this.items.length) this.flush();
   }
 
   done() {
-    this.items.shift();
+    const item = this.items.shift();
     this.tries = 0;
     this.busy = false;
     this.problem = null;
-    this.keep();
+    try {
+      localStorage.removeItem(this.placeOf(item));
+    } catch {
+      // storage is switched off: nothing was kept
+    }
+    this.on.change();
   }
 }
 

@@ -1,7 +1,7 @@
 // The status page: progress of all readers, agreement and tally, as the server gives them.
 
 import { get } from "./api.js";
-import { $, element, minutes } from "./panel.js";
+import { $, element, minutes, say } from "./panel.js";
 
 function tableOf(columns, rows) {
   const head = element("tr", {}, ...columns.map((name) => element("th", { scope: "col", textContent: name.replaceAll("_", " ") })));
@@ -21,6 +21,7 @@ async function load() {
     const status = await get("/api/status");
     $("message").textContent = "";
     $("name").textContent = status.name;
+    say("withheld", status.withheld ?? "");
     const rows = status.progress.map((one) => [
       one.reader,
       element("progress", { max: Math.max(1, one.done + one.left), value: one.done }),

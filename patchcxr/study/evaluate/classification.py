@@ -88,7 +88,8 @@ def score_predictions(
         probabilities = [f"p_{name}" for name in classes]
         area = float("nan")
         if set(probabilities) <= set(part.columns):
-            area = float(np.nanmean(one_vs_rest_auroc(truth, part[probabilities].to_numpy(dtype=float))))
+            areas = one_vs_rest_auroc(truth, part[probabilities].to_numpy(dtype=float))
+            area = float(np.nanmean(areas)) if np.isfinite(areas).any() else float("nan")
         scores.append(
             {
                 "method": method,
