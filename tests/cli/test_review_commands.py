@@ -237,7 +237,12 @@ def test_serving_says_where_and_for_how_many_readers(work, capsys, monkeypatch):
     import patchcxr.review.server
 
     asked = {}
-    monkeypatch.setattr(patchcxr.review.server, "serve", lambda *place, **more: asked.update(place=place, **more))
+
+    def stub(*place, listening, **more):
+        listening()
+        asked.update(place=place, **more)
+
+    monkeypatch.setattr(patchcxr.review.server, "serve", stub)
     run("propose", "cohort.csv", "--out", "r", "--masks", "n=good")
     run("add-reader", "r", "ann")
     capsys.readouterr()
