@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +83,8 @@ def decode_dicom(data: bytes, path: str | Path) -> DicomImage:
             photometric = _check_header(dataset, path)
             _require_decoder(dataset, path)
             _check_compressed_frame(dataset, path)
-            pixels = _to_unit_range(dataset)
+            with _panics_as_errors():
+                pixels = _to_unit_range(dataset)
             bit_depth = int(dataset.BitsStored)
             spacing = pixel_spacing_mm(dataset)
     except DICOM_FAULTS as error:
@@ -91,6 +94,17 @@ def decode_dicom(data: bytes, path: str | Path) -> DicomImage:
     if photometric == "MONOCHROME1":
         pixels = np.subtract(1.0, pixels, dtype=np.float32)
     return DicomImage(pixels, bit_depth, photometric, spacing)
+
+
+@contextmanager
+def _panics_as_errors() -> Iterator[None]:
+    """Decoders written in Rust panic on some damaged frames, with an exception that is no ``Exception``."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(f"the decoder gave up ({error})") from None
 
 
 def _check_header(dataset: pydicom.Dataset, path: str | Path) -> str:

@@ -45,7 +45,7 @@ VERSION_1: Final = (
         time TEXT NOT NULL, undoes TEXT REFERENCES decisions (key) DEFERRABLE INITIALLY DEFERRED,
         FOREIGN KEY (round, film) REFERENCES round_films)""",
     "CREATE INDEX decisions_of_a_film ON decisions (round, film, reader)",
-    "CREATE INDEX decisions_of_a_reader ON decisions (reader)",
+    "CREATE INDEX decisions_of_a_reader ON decisions (reader, time)",
     "CREATE INDEX decisions_undone ON decisions (undoes) WHERE undoes IS NOT NULL",
     """CREATE TABLE standing (
         reader TEXT NOT NULL, round INTEGER NOT NULL, film TEXT NOT NULL, key TEXT NOT NULL REFERENCES decisions (key),

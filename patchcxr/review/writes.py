@@ -71,8 +71,8 @@ def same_content(a: Decision, b: Decision) -> bool:
 def append(connection: sqlite3.Connection, new: Decision) -> Decision:
     """Write a decision, unless its key is there already; only then is it a repeat, and must say the same.
 
-    Its time is later than that of what the reader last did with the film, even if the clock was set back, so that the
-    order of a reader's decisions on a film is the order of their times.
+    Its time is later than that of what the reader last did, even if the clock was set back, so that the order of a
+    reader's decisions is the order of their times.
     """
     stored = stored_decision(connection, new.key)
     if stored is not None:
@@ -83,9 +83,7 @@ def append(connection: sqlite3.Connection, new: Decision) -> Decision:
                 "of its own"
             )
         return stored
-    last = connection.execute(
-        "SELECT max(time) FROM decisions WHERE round = ? AND film = ? AND reader = ?", (new.round, new.film, new.reader)
-    ).fetchone()[0]
+    last = connection.execute("SELECT max(time) FROM decisions WHERE reader = ?", (new.reader,)).fetchone()[0]
     when = utc_now()
     if last is not None:
         when = max(when, datetime.fromisoformat(last) + timedelta(microseconds=1))

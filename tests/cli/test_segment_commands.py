@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from patchcxr.cli import main, options
+from patchcxr.cli import main
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
 from patchcxr.errors import CheckpointError
 from patchcxr.io.masks import read_mask, write_mask
 from patchcxr.models.registry import ModelConfig
 from patchcxr.models.trained import TrainedModel
+from patchcxr.study import networks as opening
 from patchcxr.types import ANATOMY, PARTITION
 
 BACKGROUND, HEART, LEFT, RIGHT, LEFT_BEHIND, RIGHT_BEHIND = (51 * level for level in range(6))
@@ -61,7 +62,7 @@ def networks(monkeypatch):
             raise CheckpointError(f"this installation of patchcxr lacks the weights of its network {name!r}")
         return known[name]
 
-    monkeypatch.setattr(options, "shipped", shipped)
+    monkeypatch.setattr(opening, "shipped", shipped)
     return known
 
 

@@ -11,6 +11,7 @@ from review_service import FILMS, InThread, make_review, ready
 @pytest.fixture(scope="session")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+    sync_api.expect.set_options(timeout=20_000)  # the machine may be busy with other tests
     with sync_api.sync_playwright() as playwright:
         path = shutil.which("chromium")
         try:
