@@ -80,5 +80,5 @@ def test_fifty_readers_at_once_lose_nothing_store_nothing_twice_and_wait_less_th
     slowest, typical = max(waits), float(np.median(waits))
     print(f"{len(waits)} requests in {took:.1f} s: median {1000 * typical:.0f} ms, slowest {1000 * slowest:.0f} ms")
     assert np.quantile(waits, 0.99) < 1
-    assert slowest < 5  # on a machine that other tests share; docs/review.md has what a quiet one gives
+    assert slowest < 5  # on a machine that other tests share; docs/review.md has the figures
     store.close()
