@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from patchcxr.explain.probabilistic import probabilistic_grad_cam
 from patchcxr.inference.forward import has_closed_form
-from patchcxr.inference.voting import MOST_CPU_PATCHES, VoteConfig
+from patchcxr.inference.voting import VoteConfig, patches_a_pass
 from patchcxr.models.registry import ModelConfig, create_model
 from patchcxr.patches.location import PatchLocation
 from patchcxr.patches.sampling import cut_patches, sample_centres
@@ -181,7 +181,7 @@ def bounds(model: nn.Module, image: FloatArray, centres: IntArray, config: VoteC
     """Passes of the patches through the trunk and nothing else, in batches as patchcxr makes them on a CPU."""
     from torch.fx.experimental.optimization import fuse
 
-    size = replace(config, batch_size=min(config.batch_size, MOST_CPU_PATCHES))
+    size = replace(config, batch_size=patches_a_pass(config, torch.device("cpu")))
     parts = [
         model.standardize(part).contiguous(memory_format=torch.channels_last) for part in batches(image, centres, size)
     ]

@@ -40,7 +40,7 @@ def repeated(table: pd.DataFrame, films: int) -> pd.DataFrame:
 def run(folder: str, table: pd.DataFrame, settings: ScoreConfig, workers: int, answer) -> None:
     """Score a cohort, and tell what it took."""
     begin = time.perf_counter()
-    networks = open_networks(settings, "cpu").fingerprints()
+    networks = open_networks(settings, "cpu").fingerprints
     out = Path(folder)
     out.mkdir(parents=True)
     tally = run_plan(open_plan(out, table, settings, networks), workers, device="cpu")

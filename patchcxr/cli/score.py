@@ -40,7 +40,7 @@ def score(options: argparse.Namespace) -> int:
     settings = settings_from(options)
     if options.dry_run:
         return _dry_run(found.cohort, settings, options)
-    networks = open_networks(settings, "cpu").fingerprints()
+    networks = open_networks(settings, "cpu").fingerprints
     out.mkdir(parents=True, exist_ok=True)
     plan = open_plan(out, found.cohort, settings, networks)
     with progress_bar("scoring", len(plan.films)) as progress:

@@ -21,8 +21,8 @@ from patchcxr.types import AnyArray, BoolArray, FloatArray, IntArray
 
 MODES = ("sampled", "dense")
 RULES = ("majority", "mean_probability")
-MOST_CPU_PATCHES: Final = 8
-"""Patches a forward pass on a CPU at most: the maps of more leave its cache, and a patch takes a sixth longer."""
+MOST_CPU_PIXELS: Final = 8 * 224**2
+"""Pixels a forward pass on a CPU at most: the maps of more leave its cache, and a patch takes a sixth longer."""
 
 
 @config
@@ -44,7 +44,7 @@ class VoteConfig:
     stride
         Distance between windows in ``dense`` mode, in pixels.
     batch_size
-        Patches a forward pass; on a CPU at most :data:`MOST_CPU_PATCHES`.
+        Patches a forward pass; on a CPU at most so many as have :data:`MOST_CPU_PIXELS`.
     seed
         Seed of the draw where no generator is given.
     rule
@@ -249,10 +249,23 @@ def patch_batches(model: nn.Module, image: FloatArray, centres: IntArray, config
             "set vote.mode to 'sampled'"
         )
     device = device_of(model)
-    size = min(config.batch_size, MOST_CPU_PATCHES) if device.type == "cpu" else config.batch_size
+    size = patches_a_pass(config, device)
     for start in range(0, len(centres), size):
         part = centres[start : start + size]
         yield as_batch(cut_patches(image, part, config.patch_size), device)
+
+
+def patches_a_pass(config: VoteConfig, device: torch.device) -> int:
+    """Patches a forward pass.
+
+    >>> patches_a_pass(VoteConfig(patch_size=224, batch_size=25), torch.device("cpu"))
+    8
+    >>> patches_a_pass(VoteConfig(patch_size=112, batch_size=25), torch.device("cpu"))
+    25
+    """
+    if device.type != "cpu":
+        return config.batch_size
+    return min(config.batch_size, max(1, MOST_CPU_PIXELS // config.patch_size**2))
 
 
 def patch_features(model: nn.Module, image: FloatArray, centres: IntArray, config: VoteConfig) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ the part is halved until the film that causes it stands alone.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -29,9 +30,11 @@ from patchcxr.inference.vote_error import from_probabilities, vote_error
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.models.folding import fold_batch_norm
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
+from patchcxr.scoring.allocator import keep_freed_memory
 from patchcxr.scoring.plan import KEPT, Part, ScoreConfig
 from patchcxr.study.classify_films import PATCH_COLUMNS, classify_by_patches
 from patchcxr.study.evaluate.anatomy import measure_films
@@ -47,35 +50,37 @@ UNKNOWN: Final = ("infected_percent", "under_segmented", "lung_deformation")
 """Endings of biomarkers that need a reader's mask of the infection, or lungs of normal films: scoring has neither."""
 
 
+Opened = tuple[TrainedModel, PreprocessConfig]
+
+
 class Networks(NamedTuple):
-    """Networks on their device, with the preprocessing of each."""
+    """Networks on their device, batch normalisation folded away, with the preprocessing and the fingerprint of each."""
 
-    anatomy: tuple[TrainedModel, PreprocessConfig]
-    infection: tuple[TrainedModel, PreprocessConfig] | None
-    classifier: tuple[TrainedModel, PreprocessConfig] | None
+    anatomy: Opened
+    infection: Opened | None
+    classifier: Opened | None
     vote: VoteConfig | None
-
-    def fingerprints(self) -> dict[str, str]:
-        """Of each network, by its role."""
-        roles = {"anatomy": self.anatomy, "infection": self.infection, "classifier": self.classifier}
-        return {role: network_fingerprint(found[0]) for role, found in roles.items() if found is not None}
+    fingerprints: dict[str, str]
 
 
 @functools.lru_cache(maxsize=2)
 def _networks(anatomy: str, infection: str | None, classifier: str | None, vote: str, device: str) -> Networks:
+    keep_freed_memory()
     where = choose_device(device)
-    found = Networks(
-        open_model(anatomy, ANATOMY),
-        None if infection is None else open_model(infection, ("infection",)),
-        None if classifier is None else open_classifier(classifier, whole=False),
-        None,
-    )
-    for network in (found.anatomy, found.infection, found.classifier):
-        if network is not None:
-            network[0].module.to(where).to(memory_format=torch.channels_last)
-    if found.classifier is not None:
-        found = found._replace(vote=vote_settings(found.classifier[0], json.loads(vote)))
-    return found
+    opened = {"anatomy": open_model(anatomy, ANATOMY)}
+    if infection is not None:
+        opened["infection"] = open_model(infection, ("infection",))
+    if classifier is not None:
+        opened["classifier"] = open_classifier(classifier, whole=False)
+    names = {role: network_fingerprint(model) for role, (model, _) in opened.items()}
+    ready = {role: (_ready(model, where), own) for role, (model, own) in opened.items()}
+    settings = vote_settings(opened["classifier"][0], json.loads(vote)) if classifier is not None else None
+    return Networks(ready["anatomy"], ready.get("infection"), ready.get("classifier"), settings, names)
+
+
+def _ready(model: TrainedModel, device: torch.device) -> TrainedModel:
+    folded = fold_batch_norm(model.module, model.image_size).to(device)
+    return dataclasses.replace(model, module=folded.to(memory_format=torch.channels_last))
 
 
 def open_networks(settings: ScoreConfig, device: str = "auto") -> Networks:

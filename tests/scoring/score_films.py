@@ -25,7 +25,7 @@ def cohort_with_broken_films(folder: Path, films: int = 5) -> pd.DataFrame:
 def planned(out: Path, table: pd.DataFrame, settings: ScoreConfig = SETTINGS) -> Plan:
     """Plan of a folder, begun or gone on with."""
     out.mkdir(parents=True, exist_ok=True)
-    return open_plan(out, table, settings, open_networks(settings, "cpu").fingerprints())
+    return open_plan(out, table, settings, open_networks(settings, "cpu").fingerprints)
 
 
 def files_of(out: Path) -> dict[str, bytes]:
