@@ -1,11 +1,13 @@
-"""A study that is killed again and again, against one that is not: SIGKILL at random moments, then the tables compared.
+"""A study or a training that is killed again and again, against one that is not: SIGKILL at random moments.
 
-    python benchmarks/interruptions.py configs/smoke.yaml --kills 20
+    python benchmarks/interruptions.py study configs/smoke.yaml --kills 50
+    python benchmarks/interruptions.py train configs/smoke.yaml --kills 50
 
-Runs the study once whole, then anew with a kill after a random time (uniform up
-to --longest seconds), until it ends. Prints the kills, how many tables, figures
-and weights there are, and which of them differ. Times of steps and logs differ
-by nature and are left out.
+Runs it once whole, then with a kill after a random time (uniform from 3 to
+--longest seconds), again and again, until it ends, and anew in another folder until
+there were enough kills. Prints how many tables, figures and weights there
+are, and which of them differ. Times of steps and logs differ by nature and
+are left out. ``train`` trains the anatomy network of the configuration.
 """
 
 import argparse
@@ -18,14 +20,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
+
 KINDS = (".csv", ".md", ".tex", ".npy", ".safetensors", ".png", ".json")
 BY_NATURE = ("steps", "films")
 """Folders: records of when and how long, and prepared films with the times of their sources."""
 
 
-def command(config: str, out: Path) -> list[str]:
-    """The study as a user runs it."""
-    return [sys.executable, "-m", "patchcxr", "study", config, "--out", str(out)]
+def command(kind: str, config: str, cohort: Path, out: Path) -> list[str]:
+    """The study or training as a user runs it."""
+    what = [config] if kind == "study" else ["anatomy", str(cohort), "--config", config]
+    return [sys.executable, "-m", "patchcxr", kind, *what, "--out", str(out)]
 
 
 def results(out: Path) -> dict[str, Path]:
@@ -34,48 +39,56 @@ def results(out: Path) -> dict[str, Path]:
     return {name: path for name, path in found.items() if not set(Path(name).parts) & set(BY_NATURE)}
 
 
+def killed_until_it_ends(arguments: list[str], moments: random.Random, kills: int, longest: float) -> int:
+    """Run a command again and again, with at most so many kills; how many there were."""
+    done = 0
+    while True:
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            _, said = process.communicate(timeout=moments.uniform(3, longest) if done < kills else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            done += 1
+            continue
+        if process.returncode not in (0, 1):
+            raise SystemExit(said)
+        return done
+
+
 def main() -> int:
-    """Compare, and return 0 if nothing differs but what is listed."""
+    """Compare, and return 0 if nothing differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("study", "train"))
     parser.add_argument("config")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--longest", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    moments = random.Random(options.seed)
+    moments, kills, differ, left, ends = random.Random(options.seed), 0, set(), 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        whole, killed = Path(folder) / "whole", Path(folder) / "killed"
+        root = Path(folder)
+        generate_cohort(root / "films", SyntheticConfig(size=128, patients=30, films_per_patient_max=2))
+        cohort = root / "films" / "cohort.csv"
         begin = time.perf_counter()
-        subprocess.run(command(options.config, whole), check=True, capture_output=True)
+        subprocess.run(command(options.kind, options.config, cohort, root / "whole"), check=True, capture_output=True)
         print(f"whole: {time.perf_counter() - begin:.0f} s", flush=True)
-        kills = 0
-        while True:
-            process = subprocess.Popen(
-                command(options.config, killed), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        expected = results(root / "whole")
+        while kills < options.kills:
+            out = root / f"killed-{ends}"
+            arguments = command(options.kind, options.config, cohort, out)
+            kills += killed_until_it_ends(arguments, moments, options.kills - kills, options.longest)
+            found, ends = results(out), ends + 1
+            both = expected.keys() & found.keys()
+            differ |= expected.keys() ^ found.keys()
+            differ |= {name for name in both if not filecmp.cmp(expected[name], found[name], shallow=False)}
+            left += sum(path.suffix in (".tmp", ".part") for path in out.rglob("*"))
+            print(
+                f"{kills} kills, ended {ends} times; of {len(expected)} files {len(differ)} differ; {left} left behind"
             )
-            try:
-                _, said = process.communicate(
-                    timeout=moments.uniform(3, options.longest) if kills < options.kills else None
-                )
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                kills += 1
-                continue
-            if process.returncode not in (0, 1):
-                print(said)
-                return 2
-            break
-        expected, found = results(whole), results(killed)
-        missing = sorted(expected.keys() ^ found.keys())
-        both = expected.keys() & found.keys()
-        differ = sorted(name for name in both if not filecmp.cmp(expected[name], found[name], shallow=False))
-        print(f"{kills} kills; {len(both)} files in both, {len(missing)} in one, {len(differ)} differ")
-        for name in missing + differ:
+        for name in sorted(differ):
             print(f"  {name}")
-        left = [path for path in killed.rglob("*") if path.suffix in (".tmp", ".part")]
-        print(f"{len(left)} temporary files left")
-    return 1 if missing or differ or left else 0
+    return 1 if differ or left else 0
 
 
 if __name__ == "__main__":
