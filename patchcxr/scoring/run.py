@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,8 +22,12 @@ from patchcxr.scoring.plan import Plan
 AHEAD: Final = 2
 """Parts that are handed out for each worker: the one that it works on, and the next."""
 CONNECT_SECONDS: Final = 10
+WAIT_SECONDS: Final = 600
+"""For the first worker, or the scheduler's file: a queue starts jobs when it likes."""
 RETRIES: Final = 2
 """Further tries of a part whose worker died."""
+
+log = logging.getLogger(__name__)
 
 Noted = dict[str, Any]
 OnPart = Callable[["Tally"], None]
@@ -102,7 +107,8 @@ def run_plan(
     workers
         Processes of this machine; 0 works in this one.
     scheduler
-        Address of a Dask scheduler, whose workers see the same folders; ``workers`` is then not used.
+        Address of a Dask scheduler, or its scheduler file (``.json``), whose workers see the same folders; ``workers``
+        is then not used.
     device, threads
         See :func:`patchcxr.scoring.part.score_part`.
     on_part
@@ -203,15 +209,29 @@ def _client(distributed: Any, workers: int, scheduler: str | None) -> Iterator[A
             yield client
         return
     try:
-        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
+        address = _address(distributed, scheduler)
+        client = distributed.Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise ConfigError(
             f"--scheduler {scheduler}: no Dask scheduler answers ({error}); start one, or correct it"
         ) from None
     with client:
         if not client.ncores():
-            raise ConfigError(f"--scheduler {scheduler}: it has no worker; start some: dask worker {scheduler}")
+            log.warning("the scheduler has no worker yet; waiting for one up to %d s", WAIT_SECONDS)
+        try:
+            client.wait_for_workers(1, timeout=WAIT_SECONDS)
+        except TimeoutError:
+            raise ConfigError(f"--scheduler {scheduler}: it has no worker; start some: dask worker {address}") from None
         yield client
+
+
+def _address(distributed: Any, scheduler: str) -> str:
+    """Of a scheduler, which may be named by the file that it writes; the file is waited for."""
+    if not scheduler.endswith(".json"):
+        return scheduler
+    if not Path(scheduler).exists():
+        log.warning("waiting for %s up to %d s", scheduler, WAIT_SECONDS)
+    return str(distributed.utils.json_load_robust(scheduler, timeout=WAIT_SECONDS)["address"])
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -35,6 +36,7 @@ _ADVICE = (
     ".*does not have many workers",
     ".*have no `val_dataloader`",
     ".*AMP with fp16 is not supported on CPU",
+    ".*srun. command is available on your system but is not used",
 )
 
 
@@ -50,21 +52,7 @@ def run(
     config = session.config
     session.module.train()
     with _quiet(), torch.random.fork_rng():
-        trainer = pl.Trainer(
-            max_epochs=config.epochs - session.record.epochs,
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.nodes,
-            use_distributed_sampler=False,
-            limit_val_batches=0 if validation is None else 1.0,
-            strategy=config.strategy,
-            precision=config.precision,  # type: ignore[arg-type]
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=progress and sys.stdout.isatty(),
-            num_sanity_val_steps=0,
-        )
+        trainer = _trainer(session, validation is not None, progress)
         if config.precision == "16-mixed" and isinstance(trainer.accelerator, CPUAccelerator):
             raise ConfigError(NO_HALF_ON_CPU)
         handler = signal.getsignal(signal.SIGINT)
@@ -80,6 +68,29 @@ def run(
                 signal.signal(signal.SIGINT, handler)
     session.module.cpu()
     loss.cpu()
+
+
+def _trainer(session: Session, validates: bool, progress: bool) -> pl.Trainer:
+    config = session.config
+    try:
+        return pl.Trainer(
+            max_epochs=config.epochs - session.record.epochs,
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            use_distributed_sampler=False,
+            limit_val_batches=1.0 if validates else 0,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress and sys.stdout.isatty(),
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        said = ", ".join(f"{name} {getattr(config, name)}" for name in ("accelerator", "devices", "nodes", "strategy"))
+        raise ConfigError(f"a training on {said} cannot begin: {' '.join(str(error).split())}") from error
 
 
 class _Steps(pl.LightningModule):
@@ -264,7 +275,10 @@ class Batches(Sampler[list[tuple[int, int]]]):
     All processes cut the same order into the same batches, and each takes
     every ``processes``-th item of each: together they see what one process
     alone would see. So that none is left without an item, a last batch of
-    fewer items than processes joins the one before.
+    fewer items than processes joins the one before. So does a single last
+    item of a shuffled data set, because batch normalisation over one item
+    says nothing, and fails where its features are a single pixel; unless
+    batches are of one item anyway.
 
     Parameters
     ----------
@@ -291,7 +305,8 @@ class Batches(Sampler[list[tuple[int, int]]]):
         self.rank = rank
         self.processes = processes
         self.ends = [*range(batch_size, n, batch_size), n]
-        if len(self.ends) > 1 and self.ends[-1] - self.ends[-2] < processes:
+        least = processes if seed is None else max(processes, min(2, batch_size))
+        if len(self.ends) > 1 and self.ends[-1] - self.ends[-2] < least:
             del self.ends[-2]
 
     @property

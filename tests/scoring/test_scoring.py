@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -228,6 +229,47 @@ def test_when_the_scheduler_dies_the_run_ends_in_words_and_can_be_taken_up(table
         run_plan(plan, scheduler=address, device="cpu")
     run_plan(planned(out, table), device="cpu")
     assert files_of(out) == files_of(scored)
+
+
+@pytest.mark.slow
+def test_a_scheduler_is_known_by_its_file_and_its_first_worker_is_waited_for(table, scored, tmp_path):
+    """As under SLURM, where the command, the scheduler and the workers start in any order."""
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    file, out, processes = tmp_path / "scheduler.json", tmp_path / "out", []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]]
+        processes.append(
+            subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+        )
+
+    def start_the_others():
+        time.sleep(1)
+        start("scheduler", "--scheduler-file", str(file), "--port", "0", "--no-dashboard", "--host", "127.0.0.1")
+        time.sleep(3)
+        start("worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard", "--no-nanny")
+
+    try:
+        threading.Thread(target=start_the_others).start()
+        tally = run_plan(planned(out, table), scheduler=str(file), device="cpu")
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait(30)
+    assert (tally.done, tally.lost) == (5, {})
+    assert files_of(out) == files_of(scored)
+
+
+def test_a_scheduler_without_workers_is_refused_in_the_end(table, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    monkeypatch.setattr("patchcxr.scoring.run.WAIT_SECONDS", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        pytest.raises(ConfigError, match=f"it has no worker; start some: dask worker {cluster.scheduler_address}"),
+    ):
+        run_plan(planned(tmp_path / "out", table), scheduler=cluster.scheduler_address, device="cpu")
+    with pytest.raises(ConfigError, match=r"gone.json: no Dask scheduler answers"):
+        run_plan(planned(tmp_path / "out", table), scheduler=str(tmp_path / "gone.json"), device="cpu")
 
 
 @pytest.mark.parametrize("what", [KeyboardInterrupt(), OSError(28, "No space left on device")])

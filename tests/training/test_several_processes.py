@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from patchcxr.errors import ConfigError, TrainingError
-from patchcxr.training.fit import check_plan
+from patchcxr.models.registry import ModelConfig, create_model
+from patchcxr.training.datasets import GlobalDataset
+from patchcxr.training.fit import check_plan, fit
 from patchcxr.training.lightning_loop import Batches
 from patchcxr.training.recipe import TrainConfig
 
@@ -87,6 +89,34 @@ def test_the_order_changes_with_the_epoch_and_goes_on_after_a_resume():
     assert orders[0] != orders[1]
     assert orders[2] == list(resumed)
     assert {epoch for batch in orders[2] for epoch, _ in batch} == {2}
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "seed", "sizes"),
+    [(9, 4, 0, [4, 5]), (10, 4, 0, [4, 4, 2]), (9, 4, None, [4, 4, 1]), (3, 1, 0, [1, 1, 1]), (1, 4, 0, [1])],
+)
+def test_a_single_last_item_of_a_training_joins_the_batch_before(n, batch_size, seed, sizes):
+    assert [len(batch) for batch in Batches(n, batch_size, seed)] == sizes
+
+
+def test_a_network_down_to_one_pixel_learns_from_any_number_of_items(tmp_path):
+    """Batch normalisation over one item of one pixel is an error of PyTorch."""
+    network = create_model(ModelConfig(architecture="resnet18", num_classes=2), 0)
+    items = [(np.full((32, 32), k / 9, dtype=np.float32), k % 2) for k in range(9)]
+    training = GlobalDataset(lambda index: items[index][0], [label for _, label in items], size=32)
+    config = TrainConfig(epochs=1, batch_size=4, monitor="train_loss", accelerator="cpu")
+    assert fit(network, training, loss=torch.nn.CrossEntropyLoss(), config=config, out_dir=tmp_path).epochs_run == 1
+
+
+def test_what_lightning_refuses_is_named(tmp_path, monkeypatch):
+    """SLURM's --ntasks is a count that Lightning does not take; it asks for --ntasks-per-node."""
+    for name, value in {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    network = create_model(ModelConfig(architecture="resnet18", num_classes=2), 0)
+    training = GlobalDataset(lambda index: np.zeros((32, 32), np.float32), [0, 1], size=32)
+    config = TrainConfig(epochs=1, batch_size=2, monitor="train_loss", accelerator="cpu")
+    with pytest.raises(ConfigError, match=r"cannot begin: .*--ntasks-per-node"):
+        fit(network, training, loss=torch.nn.CrossEntropyLoss(), config=config, out_dir=tmp_path)
 
 
 def test_validation_stays_in_order_and_at_epoch_zero():

@@ -17,7 +17,9 @@ def add_score(commands: Any) -> None:
     command.add_argument("--explain", metavar="CLASS", help="write the saliency maps of this class")
     command.add_argument("--part-size", type=int, default=64, metavar="N", help="films that are claimed together")
     command.add_argument("--workers", type=int, default=0, metavar="N", help="processes of this machine; 0: this one")
-    command.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, e.g. tcp://10.0.0.1:8786")
+    command.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler, e.g. tcp://10.0.0.1:8786, or its .json file"
+    )
     command.add_argument("--threads", type=int, default=2, metavar="N", help="a worker, that read films")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     command.add_argument("--dry-run", action="store_true", help="score a few films, and say what all would take")
