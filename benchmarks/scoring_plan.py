@@ -20,6 +20,7 @@ from patchcxr.data.cohort import read_cohort
 from patchcxr.data.inputs import read_inputs
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
 from patchcxr.scoring.plan import ScoreConfig, open_plan
+from patchcxr.scoring.run import _on_workers
 
 DISTINCT = 20
 
@@ -28,6 +29,7 @@ def main() -> None:
     """Print a row a step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=1_000_000)
+    parser.add_argument("--hand-out", type=int, default=2000, metavar="PARTS", help="to Dask workers; 0: leave it out")
     options = parser.parse_args()
     settings, networks = ScoreConfig(), {"anatomy": "of this benchmark"}
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +64,12 @@ def main() -> None:
         begin = row("plan again")
         assert plan.missing() == [len(plan) - 1]
         begin = row(f"what is left of {len(plan)} parts")
+        given = min(options.hand_out, len(plan) - 1)
+        if given:
+            for number, _ in _on_workers(plan, list(range(given)), 2, None, "cpu", 0):
+                if number == 0:
+                    begin = time.perf_counter()  # the workers are there
+            row(f"hand out {given} parts in which nothing is left to do, to two workers")
 
 
 if __name__ == "__main__":
