@@ -194,7 +194,11 @@ def test_masks_that_are_damaged_are_left_out_of_an_evaluation(run, tmp_path, rng
                 data = png(BINARY)
                 data = damaged(data, rng, False) if name in "ab" and side == "p" else data
                 (tmp_path / f"{side}{turn}" / f"{name}.png").write_bytes(data)
-        run("evaluate", tmp_path / f"p{turn}", tmp_path / f"t{turn}", "--structure", "heart")
+        assert run("evaluate", tmp_path / f"p{turn}", tmp_path / f"t{turn}", "--structure", "heart") == 0
+        scored = set(pd.read_csv(tmp_path / "out" / "films.csv")["study"])
+        failed = set(pd.read_csv(tmp_path / "out" / "failures.csv")["study"])
+        assert scored >= {"c", "d"}
+        assert scored | failed == set("abcd")
 
 
 @pytest.mark.slow
@@ -213,7 +217,8 @@ def test_maps_that_are_damaged_are_left_out_of_a_comparison(run, tmp_path, rng):
                 saliency(path)
             if number > 1:
                 path.write_bytes(damaged(path.read_bytes(), rng, False))
-        run("compare-maps", table, "--maps", f"m={folder}", "--lungs", "none", "--examples", "1")
+        assert run("compare-maps", table, "--maps", f"m={folder}", "--lungs", "none", "--examples", "1") == 0
+        assert set(pd.read_csv(tmp_path / "out" / "films.csv")["study"]) >= {"a b", "CON"}
 
 
 def odd_tables(rng, count):
@@ -269,6 +274,8 @@ def test_tables_of_predictions_are_used_or_refused(run, tmp_path, rng, command):
 
 def test_damaged_cohorts_are_used_or_refused(run, tmp_path, rng):
     data = COHORT.to_csv(index=False).encode()
+    ended = []
     for number in range(25):
         (tmp_path / f"{number}.csv").write_bytes(damaged(data, rng, True))
-        run("cohort", "select", tmp_path / f"{number}.csv", "--where", "sex=F")
+        ended.append(run("cohort", "select", tmp_path / f"{number}.csv", "--where", "sex=F"))
+    assert set(ended) == {0, 2}

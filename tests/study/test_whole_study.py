@@ -1,6 +1,7 @@
 """A whole study on small synthetic films: every step, a broken film among them, a second run, and the commands."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from patchcxr.cli import main
 from patchcxr.cli.study import load_study
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
+from patchcxr.types import ANATOMY
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +127,23 @@ def test_a_second_run_does_nothing_again(study):
     before = weights.stat().st_mtime_ns, (out / "report.html").stat().st_mtime_ns
     assert main(arguments) == 0
     assert (weights.stat().st_mtime_ns, (out / "report.html").stat().st_mtime_ns) == before
+
+
+def test_a_study_in_which_no_film_has_a_left_lung_ends_with_a_report(study, tmp_path):
+    out = tmp_path / "study"
+    shutil.copytree(study[0], out)
+    for path in (out / "lungs" / "labels").glob("*.npy"):
+        labels = np.load(path)
+        labels[labels == ANATOMY.index("left_lung")] = 0
+        np.save(path, labels)
+    shutil.rmtree(out / "biomarkers")
+    for step in ("biomarkers", "report"):
+        (out / "steps" / f"{step}.json").unlink()
+    assert main([str(out) if one == str(study[0]) else one for one in study[1]]) == 0
+    assert pd.read_csv(out / "biomarkers" / "films.csv")["lung_mean"].isna().all()
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "No film has a value of lung intensity" in page
+    assert "Not available" not in page
 
 
 def test_the_weights_carry_their_classes_and_preprocessing(study):

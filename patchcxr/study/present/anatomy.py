@@ -95,7 +95,7 @@ def show_biomarkers(show: Presenter) -> None:
             continue
         title, triangle = names.get(measure, measure), show.table("biomarkers", f"{measure}_table")
         first = triangle.columns[0]
-        triangle = triangle.rename(columns={first: "label"}).fillna("")
+        triangle = triangle.rename(columns={first: "label"}).astype(object).fillna("")
         if measure in tables:
             ours = pd.DataFrame({"setting": triangle["label"], "measure": measure, "value": triangle["Mean"]})
             printed = beside_published(ours, "Oh 2020", tables[measure])
@@ -109,6 +109,9 @@ def show_biomarkers(show: Presenter) -> None:
             f"{title} by label, with the stars of each pair.",
             f"Published: Oh 2020, {tables[measure]}. {DIFFERENT}" if measure in tables else "",
         )
+        if not np.isfinite(markers[measure].to_numpy(float)).any():
+            show.page.notice(f"No film has a value of {title.lower()}, so nothing can be drawn; failures.csv says why.")
+            continue
         pairs = show.table("biomarkers", f"{measure}_pairs")
         show.figure(
             group_scatter(markers, measure, "label", labels, pairs, title, patient="patient"),
