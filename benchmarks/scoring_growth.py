@@ -23,7 +23,7 @@ import pandas as pd
 
 from patchcxr.data.cohort import read_cohort
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
-from patchcxr.scoring.part import open_networks
+from patchcxr.scoring.part import fingerprints
 from patchcxr.scoring.plan import ScoreConfig, open_plan
 from patchcxr.scoring.run import run_plan
 
@@ -40,7 +40,7 @@ def repeated(table: pd.DataFrame, films: int) -> pd.DataFrame:
 def run(folder: str, table: pd.DataFrame, settings: ScoreConfig, workers: int, answer) -> None:
     """Score a cohort, and tell what it took."""
     begin = time.perf_counter()
-    networks = open_networks(settings, "cpu").fingerprints
+    networks = fingerprints(settings)
     out = Path(folder)
     out.mkdir(parents=True)
     tally = run_plan(open_plan(out, table, settings, networks), workers, device="cpu")

@@ -21,7 +21,7 @@ from patchcxr.config import from_dict
 from patchcxr.data.inputs import read_inputs
 from patchcxr.errors import CohortError
 from patchcxr.io.atomic import write_bytes_atomically
-from patchcxr.scoring.part import open_networks, score_films
+from patchcxr.scoring.part import fingerprints, open_networks, score_films
 from patchcxr.scoring.plan import Plan, ScoreConfig, open_plan
 from patchcxr.scoring.run import Tally, read_failures, run_plan
 
@@ -40,7 +40,7 @@ def score(options: argparse.Namespace) -> int:
     settings = settings_from(options)
     if options.dry_run:
         return _dry_run(found.cohort, settings, options)
-    networks = open_networks(settings, "cpu").fingerprints
+    networks = fingerprints(settings)
     out.mkdir(parents=True, exist_ok=True)
     plan = open_plan(out, found.cohort, settings, networks)
     with progress_bar("scoring", len(plan.films)) as progress:
@@ -48,7 +48,7 @@ def score(options: argparse.Namespace) -> int:
         def show(tally: Tally) -> None:
             progress(tally.before + tally.done, tally.total)
 
-        tally = run_plan(plan, options.workers, options.scheduler, options.device, options.threads, show)
+        tally = run_plan(plan, options.workers, options.scheduler, options.device, options.threads, show, options.again)
     return _finish(plan, tally, len(found.skipped))
 
 
@@ -97,6 +97,7 @@ def _dry_run(table: pd.DataFrame, settings: ScoreConfig, options: argparse.Names
     if table.empty:
         raise CohortError("there is no film to score; give a cohort with rows")
     begin = time.perf_counter()
+    fingerprints(settings)
     open_networks(settings, options.device)
     loading = time.perf_counter() - begin
     drawn = table.sample(min(TRIED, len(table)), random_state=np.random.default_rng(0)).reset_index(drop=True)
@@ -122,9 +123,11 @@ def _dry_run(table: pd.DataFrame, settings: ScoreConfig, options: argparse.Names
 def _span(seconds: float) -> str:
     """Time in words.
 
-    >>> _span(90), _span(7200), _span(200000)
-    ('2 minutes', '2.0 hours', '2.3 days')
+    >>> _span(30), _span(90), _span(7200), _span(200000)
+    ('1 minute', '2 minutes', '2.0 hours', '2.3 days')
     """
+    if seconds <= 60:
+        return "1 minute"
     if seconds < 5400:
-        return f"{max(1, math.ceil(seconds / 60))} minutes"
+        return f"{math.ceil(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

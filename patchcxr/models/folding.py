@@ -14,8 +14,10 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-TOLERANCE: Final = 1e-4
+TOLERANCE: Final = 2e-5
 """Largest difference of the outputs, as a share of the largest of them."""
+CHECKED: Final = 128
+"""Side of the images for the check, in pixels, at most."""
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +46,19 @@ def fold_batch_norm(model: nn.Module, side: int) -> nn.Module:
     )
     """
     plain = copy.deepcopy(model).eval()
-    folded = _folded(copy.deepcopy(plain))
     weight = next(model.parameters(), torch.zeros(0))
+    side = min(side, CHECKED)
     noise = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
     images = torch.cat([noise, torch.linspace(0, 1, side).expand(1, 1, side, side)]).to(weight)
-    with torch.inference_mode():
-        expected = plain(images)
-        try:
-            found = folded(images)
-        except (AttributeError, RuntimeError, TypeError) as error:
-            log.info("batch normalisation is kept: %s", error)
-            return plain
-    if not torch.allclose(found, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max())):
+    try:
+        folded = _folded(copy.deepcopy(plain))
+        with torch.inference_mode():
+            expected, found = plain(images), folded(images)
+            same = torch.allclose(found, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max()))
+    except Exception as error:  # whatever a network of the user's does with its parts, it can do without folding
+        log.info("batch normalisation is kept: %s", error)
+        return plain
+    if not same:
         log.info("batch normalisation is kept: the network without it gives other outputs")
         return plain
     return folded

@@ -54,28 +54,47 @@ Opened = tuple[TrainedModel, PreprocessConfig]
 
 
 class Networks(NamedTuple):
-    """Networks on their device, batch normalisation folded away, with the preprocessing and the fingerprint of each."""
+    """Networks on their device, batch normalisation folded away, with the preprocessing of each."""
 
     anatomy: Opened
     infection: Opened | None
     classifier: Opened | None
     vote: VoteConfig | None
-    fingerprints: dict[str, str]
 
 
-@functools.lru_cache(maxsize=2)
-def _networks(anatomy: str, infection: str | None, classifier: str | None, vote: str, device: str) -> Networks:
-    keep_freed_memory()
-    where = choose_device(device)
+@functools.lru_cache(maxsize=1)
+def _opened(anatomy: str, infection: str | None, classifier: str | None) -> dict[str, Opened]:
     opened = {"anatomy": open_model(anatomy, ANATOMY)}
     if infection is not None:
         opened["infection"] = open_model(infection, ("infection",))
     if classifier is not None:
         opened["classifier"] = open_classifier(classifier, whole=False)
-    names = {role: network_fingerprint(model) for role, (model, _) in opened.items()}
+    return opened
+
+
+def fingerprints(settings: ScoreConfig) -> dict[str, str]:
+    """Fingerprint of each network of a plan, by its role.
+
+    Raises
+    ------
+    CheckpointError, ConfigError
+        If a file is no such network, or the class to explain is none of the classifier's.
+    """
+    opened = _opened(settings.anatomy, settings.infection, settings.classifier)
+    if settings.explain is not None and "classifier" in opened:
+        classes = opened["classifier"][0].classes
+        if settings.explain not in classes:
+            raise ConfigError(f"explain: got {settings.explain!r}; expected one of {', '.join(classes)}")
+    return {role: network_fingerprint(model) for role, (model, _) in opened.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _networks(anatomy: str, infection: str | None, classifier: str | None, vote: str, where: torch.device) -> Networks:
+    keep_freed_memory()
+    opened = _opened(anatomy, infection, classifier)
     ready = {role: (_ready(model, where), own) for role, (model, own) in opened.items()}
     settings = vote_settings(opened["classifier"][0], json.loads(vote)) if classifier is not None else None
-    return Networks(ready["anatomy"], ready.get("infection"), ready.get("classifier"), settings, names)
+    return Networks(ready["anatomy"], ready.get("infection"), ready.get("classifier"), settings)
 
 
 def _ready(model: TrainedModel, device: torch.device) -> TrainedModel:
@@ -84,20 +103,9 @@ def _ready(model: TrainedModel, device: torch.device) -> TrainedModel:
 
 
 def open_networks(settings: ScoreConfig, device: str = "auto") -> Networks:
-    """The networks of a plan; a process loads them once.
-
-    Raises
-    ------
-    CheckpointError, ConfigError
-        If a file is no such network, or the class to explain is none of the classifier's.
-    """
+    """The networks of a plan, ready to work; a process loads them once. Errors are those of :func:`fingerprints`."""
     vote = json.dumps(settings.vote or {}, sort_keys=True)
-    found = _networks(settings.anatomy, settings.infection, settings.classifier, vote, device)
-    if settings.explain is not None and found.classifier and settings.explain not in found.classifier[0].classes:
-        raise ConfigError(
-            f"explain: got {settings.explain!r}; expected one of {', '.join(found.classifier[0].classes)}"
-        )
-    return found
+    return _networks(settings.anatomy, settings.infection, settings.classifier, vote, choose_device(device))
 
 
 @dataclass
@@ -170,8 +178,11 @@ def score_films(
     """Scores of some films; prepared films lie below ``scratch`` while it works."""
     networks = open_networks(settings, device)
     work = Path(tempfile.mkdtemp(dir=scratch))
+    mine = work / "mine"
+    mine.touch()
     try:
         found = _score(table, networks, settings, work, threads)
+        _check_scratch(mine)
         if maps is not None and (work / "maps").is_dir():
             maps.parent.mkdir(parents=True, exist_ok=True)
             _move(work / "maps", maps)
@@ -179,6 +190,7 @@ def score_films(
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
+        _check_scratch(mine)
         if len(table) == 1:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             return Scored(pd.DataFrame(), failure_table([(str(table["study"].iloc[0]), "score", reason)]))
@@ -196,6 +208,12 @@ def score_films(
         )
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_scratch(mine: Path) -> None:
+    """Who takes a folder up again empties its scratch; a worker of the run before must not report what it lost."""
+    if not mine.is_file():
+        raise ConfigError(f"{mine.parent}: another patchcxr score has emptied the scratch folder; this part is void")
 
 
 def _move(source: Path, target: Path) -> None:

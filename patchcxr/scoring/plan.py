@@ -26,7 +26,8 @@ from patchcxr.inference.infection import DetectionConfig
 from patchcxr.io.atomic import write_bytes_atomically
 
 PLAN: Final = "plan.json"
-VERSION: Final = 1
+VERSION: Final = 2
+"""Of the folder and of the arithmetic: raised when the same networks give other digits."""
 KEPT: Final = ("study", "patient", "image", "label", "view", "source", "days", "row_spacing_mm", "column_spacing_mm")
 """Columns of the cohort that scoring needs or passes on; the others stay where they are."""
 
@@ -105,6 +106,19 @@ class Plan:
             found[int(path.stem.removeprefix("part-"))] = json.loads(path.read_text(encoding="utf-8"))
         return found
 
+    def clean(self) -> None:
+        """Remove what a dead run left behind; only for who holds the folder's lock."""
+        shutil.rmtree(self.out / "scratch", ignore_errors=True)
+        for folder in ("scores", "failures", "done"):
+            for left in (self.out / folder).glob(".part-*.part"):
+                left.unlink(missing_ok=True)
+
+    def forget_failures(self) -> None:
+        """Count parts with failures as missing, so that they are scored again."""
+        for number, noted in self.done().items():
+            if noted["failed"]:
+                (self.out / "done" / f"part-{number:06d}.json").unlink()
+
     def missing(self) -> list[int]:
         """Parts that are still to be scored."""
         done = self.done()
@@ -112,7 +126,7 @@ class Plan:
 
 
 def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, networks: dict[str, str]) -> Plan:
-    """Begin to score a cohort in a folder, or go on with it; what a dead run left behind is removed.
+    """Begin to score a cohort in a folder, or go on with it.
 
     Parameters
     ----------
@@ -144,7 +158,7 @@ def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, netwo
     path = out / PLAN
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        differs = [key for key, value in json.loads(json.dumps(said)).items() if found.get(key) != value]
+        differs = _differing(json.loads(json.dumps(said)), found)
         if differs:
             raise ConfigError(
                 f"{out} holds scores of another plan ({', '.join(differs)} differ); give another --out, or the same "
@@ -152,8 +166,16 @@ def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, netwo
             )
     else:
         write_bytes_atomically(path, json.dumps(said, indent=1).encode())
-    shutil.rmtree(out / "scratch", ignore_errors=True)
-    for folder in ("scores", "failures", "done"):
-        for left in (out / folder).glob(".part-*.part"):
-            left.unlink(missing_ok=True)
     return Plan(out, films, settings)
+
+
+def _differing(said: dict[str, Any], found: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the values that differ."""
+    names = []
+    for key in sorted(said.keys() | found.keys()):
+        one, other = said.get(key), found.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            names += _differing(one, other, f"{prefix}{key}.")
+        elif one != other:
+            names.append(prefix + key)
+    return names

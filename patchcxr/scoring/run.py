@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import logging
@@ -97,6 +98,7 @@ def run_plan(
     device: str = "auto",
     threads: int = 2,
     on_part: OnPart | None = None,
+    again: bool = False,
 ) -> Tally:
     """Score what is missing of a plan; ``progress.json`` in its folder tells how far it is.
 
@@ -113,6 +115,8 @@ def run_plan(
         See :func:`patchcxr.scoring.part.score_part`.
     on_part
         Called after each part.
+    again
+        Score parts in which films failed once more.
 
     Raises
     ------
@@ -121,10 +125,12 @@ def run_plan(
     MissingExtraError
         For workers without the extra ``cluster``.
     """
-    missing = plan.missing()
-    noted = plan.done()
-    tally = Tally(len(plan.films), sum(part["films"] for part in noted.values()))
     with _alone(plan.out):
+        plan.clean()
+        if again:
+            plan.forget_failures()
+        missing = plan.missing()
+        tally = Tally(len(plan.films), sum(part["films"] for part in plan.done().values()))
         begin = time.perf_counter()
         routes = _in_process(plan, missing, device, threads)
         if scheduler is not None or workers > 0:
@@ -229,9 +235,15 @@ def _address(distributed: Any, scheduler: str) -> str:
     """Of a scheduler, which may be named by the file that it writes; the file is waited for."""
     if not scheduler.endswith(".json"):
         return scheduler
-    if not Path(scheduler).exists():
+    read = functools.partial(distributed.utils.json_load_robust, scheduler)
+    try:
+        found = read(timeout=1)
+    except TimeoutError:
         log.warning("waiting for %s up to %d s", scheduler, WAIT_SECONDS)
-    return str(distributed.utils.json_load_robust(scheduler, timeout=WAIT_SECONDS)["address"])
+        found = read(timeout=WAIT_SECONDS)
+    if not isinstance(found, dict) or "address" not in found:
+        raise ValueError("the file names no address")
+    return str(found["address"])
 
 
 @contextlib.contextmanager
@@ -242,8 +254,12 @@ def _alone(out: Path) -> Iterator[None]:
     with (out / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ConfigError(
                 f"{out}: another patchcxr score is at work here; wait for it, or give another --out"
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{out}: the file system does not lock files ({error}); give an --out on another"
             ) from None
         yield

@@ -83,7 +83,14 @@ class LooksInside(nn.Module):
         return self.norm(self.convolution(x)) * self.norm.eps
 
 
-@pytest.mark.parametrize("kind", [InAnotherOrder, LooksInside])
+class Parametrised(nn.Sequential):
+    """Computes the weights of its convolution anew in each pass."""
+
+    def __init__(self):
+        super().__init__(nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 1, 3)), nn.BatchNorm2d(1))
+
+
+@pytest.mark.parametrize("kind", [InAnotherOrder, LooksInside, Parametrised])
 def test_a_network_that_cannot_be_folded_is_left_alone(kind):
     model = with_statistics(kind(), 16)
     folded = fold_batch_norm(model, 16)

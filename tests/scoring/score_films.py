@@ -7,7 +7,7 @@ import pandas as pd
 
 from patchcxr.data.cohort import read_cohort
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
-from patchcxr.scoring.part import open_networks
+from patchcxr.scoring.part import fingerprints
 from patchcxr.scoring.plan import Plan, ScoreConfig, open_plan
 
 SETTINGS = ScoreConfig(vote={"patches": 4}, part_size=2)
@@ -25,7 +25,7 @@ def cohort_with_broken_films(folder: Path, films: int = 5) -> pd.DataFrame:
 def planned(out: Path, table: pd.DataFrame, settings: ScoreConfig = SETTINGS) -> Plan:
     """Plan of a folder, begun or gone on with."""
     out.mkdir(parents=True, exist_ok=True)
-    return open_plan(out, table, settings, open_networks(settings, "cpu").fingerprints)
+    return open_plan(out, table, settings, fingerprints(settings))
 
 
 def files_of(out: Path) -> dict[str, bytes]:

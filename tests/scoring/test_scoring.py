@@ -3,12 +3,14 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -84,7 +86,11 @@ def test_what_is_missing_is_scored_again_to_the_byte(table, scored, tmp_path):
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"vote": {"patches": 5}}, "settings"), ({"part_size": 3}, "settings"), ({"classifier": None}, "networks")],
+    [
+        ({"vote": {"patches": 5}}, r"settings\.vote\.patches differ"),
+        ({"part_size": 3}, r"settings\.part_size differ"),
+        ({"classifier": None}, r"networks\.classifier differ"),
+    ],
 )
 def test_other_settings_or_networks_are_refused(table, scored, changed, named):
     with pytest.raises(ConfigError, match=named):
@@ -97,15 +103,50 @@ def test_another_cohort_is_refused(table, scored):
 
 
 def test_two_runs_in_one_folder_do_not_mix(table, scored):
-    plan = planned(scored, table)
-    with part_module_lock(scored), pytest.raises(ConfigError, match="another patchcxr score"):
-        run_plan(plan, device="cpu")
+    at_work = scored / "scratch" / "of the first"
+    at_work.mkdir(parents=True)
+    with lock_of(scored), pytest.raises(ConfigError, match="another patchcxr score"):
+        run_plan(planned(scored, table), device="cpu")
+    assert at_work.is_dir()
+    run_plan(planned(scored, table), device="cpu")
+    assert not at_work.exists()
 
 
-def part_module_lock(out):
+def lock_of(out):
     from patchcxr.scoring.run import _alone
 
     return _alone(out)
+
+
+def test_a_worker_whose_scratch_another_run_has_emptied_reports_nothing(table, tmp_path, monkeypatch):
+    measure = part_module.measure_films
+
+    def loses(*arguments):
+        shutil.rmtree(tmp_path / "scratch")
+        return measure(*arguments)
+
+    monkeypatch.setattr(part_module, "measure_films", loses)
+    with pytest.raises(ConfigError, match="emptied the scratch folder; this part is void"):
+        run_plan(planned(tmp_path, table), device="cpu")
+    assert not (tmp_path / "done").exists()
+    monkeypatch.undo()
+    assert run_plan(planned(tmp_path, table), device="cpu").done == 5
+
+
+def test_films_that_failed_are_scored_again_on_request(table, scored, tmp_path):
+    shutil.copytree(scored, tmp_path / "out")
+    away, back = table["image"][3], tmp_path / "back.png"
+    shutil.copy(table["image"][0], back)
+    plan = planned(tmp_path / "out", table)
+    shutil.copy(back, away)
+    try:
+        assert run_plan(plan, device="cpu").done == 0
+        tally = run_plan(plan, device="cpu", again=True)
+    finally:
+        Path(away).unlink()
+    assert (tally.done, tally.before, tally.failed) == (4, 1, 1)
+    assert read_failures(tmp_path / "out")["study"].tolist() == [table["study"][1]]
+    assert read_scores(tmp_path / "out")["study"].tolist() == [table["study"][k] for k in (0, 2, 3, 4)]
 
 
 def test_a_film_that_breaks_the_code_costs_no_other_film(table, tmp_path, monkeypatch):
@@ -268,8 +309,10 @@ def test_a_scheduler_without_workers_is_refused_in_the_end(table, tmp_path, monk
         pytest.raises(ConfigError, match=f"it has no worker; start some: dask worker {cluster.scheduler_address}"),
     ):
         run_plan(planned(tmp_path / "out", table), scheduler=cluster.scheduler_address, device="cpu")
-    with pytest.raises(ConfigError, match=r"gone.json: no Dask scheduler answers"):
-        run_plan(planned(tmp_path / "out", table), scheduler=str(tmp_path / "gone.json"), device="cpu")
+    (tmp_path / "other.json").write_text('{"name": "no scheduler"}')
+    for file, reason in (("gone.json", "Could not load"), ("other.json", "names no address")):
+        with pytest.raises(ConfigError, match=rf"{file}: no Dask scheduler answers .*{reason}"):
+            run_plan(planned(tmp_path / "out", table), scheduler=str(tmp_path / file), device="cpu")
 
 
 @pytest.mark.parametrize("what", [KeyboardInterrupt(), OSError(28, "No space left on device")])

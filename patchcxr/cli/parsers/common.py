@@ -16,14 +16,14 @@ def add_command(commands: Any, name: str, text: str, run: str | None) -> argpars
     return command
 
 
-def add_set(command: argparse.ArgumentParser, stage: str) -> None:
+def add_set(command: argparse.ArgumentParser, stage: str, example: str = "seed=1") -> None:
     """Add ``--set``, which changes values of a configuration."""
     command.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help=f"change one value of the {stage} configuration, e.g. --set seed=1; repeat for more",
+        help=f"change one value of the {stage} configuration, e.g. --set {example}; repeat for more",
     )
 
 

@@ -20,8 +20,9 @@ def add_score(commands: Any) -> None:
     command.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask scheduler, e.g. tcp://10.0.0.1:8786, or its .json file"
     )
-    command.add_argument("--threads", type=int, default=2, metavar="N", help="a worker, that read films")
+    command.add_argument("--again", action="store_true", help="score parts in which films failed once more")
+    command.add_argument("--threads", type=int, default=2, metavar="N", help="threads of a worker that read films")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     command.add_argument("--dry-run", action="store_true", help="score a few films, and say what all would take")
     add_out(command)
-    add_set(command, "vote and detection")
+    add_set(command, "vote and detection", "vote.patches=40")
