@@ -103,7 +103,13 @@ def _ready(model: TrainedModel, device: torch.device) -> TrainedModel:
 
 
 def open_networks(settings: ScoreConfig, device: str = "auto") -> Networks:
-    """The networks of a plan, ready to work; a process loads them once. Errors are those of :func:`fingerprints`."""
+    """The networks of a plan, ready to work; a process loads them once.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is no such network.
+    """
     vote = json.dumps(settings.vote or {}, sort_keys=True)
     return _networks(settings.anatomy, settings.infection, settings.classifier, vote, choose_device(device))
 

@@ -131,6 +131,7 @@ def test_changing_the_round_with_strokes_asks_first(tmp_path, opened):
         expect(page.locator("#drawing")).to_be_visible()
         page.locator("#round").select_option("1")
         ready(page, "one")
+        assert store.decisions(current=False).empty
     store.close()
 
 

@@ -141,7 +141,7 @@ def test_a_page_of_another_network_is_a_lost_connection_not_a_bad_film(review, o
 
 @pytest.mark.parametrize(("path", "kind"), [("pixels/x", b"application/octet-stream"), ("next", b"application/json")])
 def test_a_body_that_is_cut_off_is_a_lost_connection(review, opened, path, kind):
-    service, _, tokens = review
+    service, store, tokens = review
     page = opened(service, tokens["ann"])
     with cutting(kind) as address:
         page.add_init_script(
@@ -156,6 +156,7 @@ def test_a_body_that_is_cut_off_is_a_lost_connection(review, opened, path, kind)
         expect(page.locator("#cover-more")).to_have_text("Trying again.")
         page.evaluate("() => { window.cut = false; }")
         ready(page, "film a")
+        assert store.decisions(current=False).empty
 
 
 @pytest.mark.parametrize("how", ["portal", "nothing stored", "refusal of a proxy"])
@@ -219,6 +220,7 @@ def test_two_tabs_of_one_reader_do_not_remove_each_others_decisions(review, open
     first.reload()
     until(first, lambda: sorted(store.decisions()["film"]), ["film a", "film b"])
     until(first, lambda: kept_by(first), [])
+    assert store.decisions(current=False)["action"].tolist() == ["reject", "reject"]
 
 
 def test_an_undo_stays_within_the_round(tmp_path, opened):
