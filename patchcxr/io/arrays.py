@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from patchcxr.errors import ImageError
+from patchcxr.io.atomic import sync_file
 from patchcxr.types import AnyArray
 
 _FAULTS = (
@@ -50,12 +51,13 @@ class ArrayFolder:
         return self.root / f"{safe_name(study)}.npy"
 
     def save(self, study: str, array: AnyArray) -> None:
-        """Write an array; a reader never sees half of it."""
+        """Write an array; a reader never sees half of it, not even after a loss of power."""
         path = self.path(study)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
+            sync_file(file)
         os.replace(temporary, path)
 
     def load(self, study: str) -> AnyArray:

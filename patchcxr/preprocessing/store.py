@@ -38,6 +38,8 @@ from patchcxr.preprocessing.intensity import PreprocessConfig, normalize_intensi
 from patchcxr.types import AnyArray, BoolArray
 
 _VERSION: Final = 2
+_HEADER: Final = 128
+"""Bytes before the values of an ``.npy`` file of two dimensions."""
 
 Progress = Callable[[int, int], None]
 
@@ -163,10 +165,26 @@ class FilmStore:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
 
+    def _is_done(self, study: str, sources: dict[str, Any]) -> bool:
+        """Whether a study was made from these very files; masks that are not asked for now do not matter."""
+        entry = self._entry(study)
+        if entry is None or any(entry["sources"].get(column) != stamp for column, stamp in sources.items()):
+            return False
+        return self._is_whole(study, entry)
+
+    def _is_whole(self, study: str, entry: dict[str, Any]) -> bool:
+        """Whether the files have their length: they are not synced, and a loss of power may have emptied them."""
+        row = -(-self.size // 8)
+        sizes = {".npy": self.size**2} | {f".{name}.npy": self.size * row for name in entry["masks"]}
+        try:
+            return all(self._path(study, suffix).stat().st_size == _HEADER + size for suffix, size in sizes.items())
+        except FileNotFoundError:
+            return False
+
     def _write(self, study: str, suffix: str, array: AnyArray) -> None:
         buffer = io.BytesIO()
         np.save(buffer, array)
-        write_bytes_atomically(self._path(study, suffix), buffer.getvalue())
+        write_bytes_atomically(self._path(study, suffix), buffer.getvalue(), durable=False)
 
     def _write_mask(self, study: str, name: str, mask: BoolArray) -> None:
         self._write(study, f".{name}.npy", np.packbits(resize_mask(mask, self.size), axis=1))
@@ -273,7 +291,7 @@ def _prepare_study(row: _Row, stores: Sequence[FilmStore]) -> _Failure | None:
         sources: dict[str, Any] = {"image": _stamp([Path(image)])}
         for stage, field in fields.items():
             sources[stage] = None if field is None else _stamp(mask_paths(field)) or [[EMPTY_MASK]]
-        todo = [store for store in stores if not _is_done(store._entry(study), sources)]
+        todo = [store for store in stores if not store._is_done(study, sources)]
         if not todo:
             return None
         stage = "film"
@@ -297,7 +315,7 @@ def _write_study(
     normalized: dict[PreprocessConfig, AnyArray] = {}
     for store in stores:
         entry = store._entry(study)
-        if entry is None or entry["sources"]["image"] != sources["image"]:
+        if entry is None or entry["sources"]["image"] != sources["image"] or not store._is_whole(study, entry):
             entry = {"sources": {}}
             store._remove(study)
             if store.config not in normalized:
@@ -318,12 +336,7 @@ def _write_study(
             "masks": names,
             "sources": merged,
         }
-        write_bytes_atomically(store._path(study, ".json"), json.dumps(made).encode("utf-8"))
-
-
-def _is_done(entry: dict[str, Any] | None, sources: dict[str, Any]) -> bool:
-    """Whether a study was made from these very files; masks that are not asked for now do not matter."""
-    return entry is not None and all(entry["sources"].get(column) == stamp for column, stamp in sources.items())
+        write_bytes_atomically(store._path(study, ".json"), json.dumps(made).encode("utf-8"), durable=False)
 
 
 def _stamp(paths: list[Path]) -> list[list[Any]]:

@@ -29,13 +29,13 @@ from patchcxr.inference.lungs import is_lung_network
 from patchcxr.inference.vote_error import from_probabilities, vote_error
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
-from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.atomic import sync_tree, without_waiting, write_bytes_atomically
 from patchcxr.models.folding import fold_batch_norm
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.scoring.allocator import keep_freed_memory
-from patchcxr.scoring.plan import KEPT, Part, ScoreConfig
+from patchcxr.scoring.plan import KEPT, Part, ScoreConfig, mark_path, read_mark
 from patchcxr.study.classify_films import PATCH_COLUMNS, classify_by_patches
 from patchcxr.study.evaluate.anatomy import measure_films
 from patchcxr.study.networks import open_classifier, open_model, vote_settings
@@ -126,11 +126,14 @@ class Scored:
         study, stage and error.
     seconds
         By stage.
+    mapped
+        Names of the files of maps that were written.
     """
 
     scores: pd.DataFrame
     failures: pd.DataFrame
     seconds: dict[str, float] = field(default_factory=dict)
+    mapped: set[str] = field(default_factory=set)
 
 
 def score_part(part: Part, out: Path, settings: ScoreConfig, device: str = "auto", threads: int = 2) -> dict[str, Any]:
@@ -152,30 +155,36 @@ def score_part(part: Part, out: Path, settings: ScoreConfig, device: str = "auto
         That read films while the networks work.
     """
     require_extra("pyarrow", "parquet")
-    mark = out / "done" / f"{part.name}.json"
-    if mark.is_file():
-        noted: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
-        return noted
+    before = read_mark(out, part.name)
+    if before is not None:
+        return before
     begin = time.perf_counter()
     (out / "scratch").mkdir(parents=True, exist_ok=True)
-    maps = out / "maps" / part.name
-    shutil.rmtree(maps, ignore_errors=True)
-    found = score_films(part.rows, settings, out / "scratch", device, threads, maps if settings.explain else None)
-    if len(found.failures):
-        write_bytes_atomically(out / "failures" / f"{part.name}.parquet", found.failures.to_parquet(index=False))
-    else:
-        (out / "failures" / f"{part.name}.parquet").unlink(missing_ok=True)
-    if len(found.scores):
-        write_bytes_atomically(out / "scores" / f"{part.name}.parquet", found.scores.to_parquet(index=False))
+    maps = out / "maps" / part.name if settings.explain else None
+    found = score_films(part.rows, settings, out / "scratch", device, threads, maps)
+    if maps is not None and maps.is_dir():
+        _keep_only(maps, found.mapped)
+    tables = {"scores": found.scores, "failures": found.failures}
     noted = {
         "films": len(part.rows),
         "scored": len(found.scores),
         "failed": int(found.failures["study"].nunique()),
         "seconds": round(time.perf_counter() - begin, 3),
         "stages": {stage: round(value, 3) for stage, value in found.seconds.items()},
+        "bytes": {name: _write_table(out / name / f"{part.name}.parquet", table) for name, table in tables.items()},
     }
-    write_bytes_atomically(mark, json.dumps(noted).encode())
+    write_bytes_atomically(mark_path(out, part.name), json.dumps(noted).encode())
     return noted
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> int:
+    """Write the rows of a part; without rows there is no file. The length of the file comes back."""
+    if table.empty:
+        path.unlink(missing_ok=True)
+        return 0
+    data = table.to_parquet(index=False)
+    write_bytes_atomically(path, data)
+    return len(data)
 
 
 def score_films(
@@ -187,11 +196,11 @@ def score_films(
     mine = work / "mine"
     mine.touch()
     try:
-        found = _score(table, networks, settings, work, threads)
+        with without_waiting():
+            found = _score(table, networks, settings, work, threads)
         _check_scratch(mine)
         if maps is not None and (work / "maps").is_dir():
-            maps.parent.mkdir(parents=True, exist_ok=True)
-            _move(work / "maps", maps)
+            found.mapped |= _move(work / "maps", maps)
         return found
     except (ConfigError, KeyboardInterrupt):
         raise
@@ -211,6 +220,7 @@ def score_films(
             pd.concat([one.scores for one in parts if len(one.scores)] or [pd.DataFrame()], ignore_index=True),
             pd.concat([one.failures for one in parts], ignore_index=True),
             seconds,
+            set().union(*(one.mapped for one in parts)),
         )
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -222,11 +232,21 @@ def _check_scratch(mine: Path) -> None:
         raise ConfigError(f"{mine.parent}: another patchcxr score has emptied the scratch folder; this part is void")
 
 
-def _move(source: Path, target: Path) -> None:
-    """Move files into a folder that may be there, on whatever disk it is."""
-    target.mkdir(exist_ok=True)
-    for file in source.glob("*.npy"):
-        shutil.move(file, target / file.name)
+def _move(source: Path, target: Path) -> set[str]:
+    """Move arrays into a folder that may be there and hold some of them; their names come back."""
+    target.mkdir(parents=True, exist_ok=True)
+    names = {file.name for file in source.glob("*.npy")}
+    for name in names:
+        shutil.move(source / name, target / name)
+    sync_tree(target)
+    return names
+
+
+def _keep_only(folder: Path, names: set[str]) -> None:
+    """Remove maps that an earlier attempt left of films that now fail."""
+    for file in folder.iterdir():
+        if file.name not in names:
+            file.unlink(missing_ok=True)
 
 
 def _score(table: pd.DataFrame, networks: Networks, settings: ScoreConfig, work: Path, threads: int) -> Scored:

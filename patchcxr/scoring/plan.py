@@ -103,7 +103,9 @@ class Plan:
         """What was noted of each part that is whole."""
         found = {}
         for path in sorted((self.out / "done").glob("part-*.json")):
-            found[int(path.stem.removeprefix("part-"))] = json.loads(path.read_text(encoding="utf-8"))
+            noted = read_mark(self.out, path.stem)
+            if noted is not None:
+                found[int(path.stem.removeprefix("part-"))] = noted
         return found
 
     def clean(self) -> None:
@@ -123,6 +125,22 @@ class Plan:
         """Parts that are still to be scored."""
         done = self.done()
         return [number for number in range(len(self)) if number not in done]
+
+
+def mark_path(out: Path, part: str) -> Path:
+    """The file that says that a part is whole."""
+    return out / "done" / f"{part}.json"
+
+
+def read_mark(out: Path, part: str) -> dict[str, Any] | None:
+    """What was noted of a part when it was whole; None if it is not, or if its files have lost their length since."""
+    try:
+        noted: dict[str, Any] = json.loads(mark_path(out, part).read_text(encoding="utf-8"))
+        lengths = {out / name / f"{part}.parquet": length for name, length in noted["bytes"].items()}
+        whole = all(path.stat().st_size == length for path, length in lengths.items() if length)
+    except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
+        return None
+    return noted if whole else None
 
 
 def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, networks: dict[str, str]) -> Plan:
@@ -157,7 +175,12 @@ def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, netwo
     }
     path = out / PLAN
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise ConfigError(
+                f"{path} is damaged, so what {out} holds scores of is not known; give another --out"
+            ) from None
         differs = _differing(json.loads(json.dumps(said)), found)
         if differs:
             raise ConfigError(

@@ -140,7 +140,7 @@ def run_plan(
                 tally.lost[number] = found
             else:
                 tally.add(found, time.perf_counter() - begin)
-            write_bytes_atomically(plan.out / "progress.json", json.dumps(tally.as_dict(), indent=1).encode())
+            write_bytes_atomically(plan.out / "progress.json", json.dumps(tally.as_dict(), indent=1).encode(), False)
             if on_part:
                 on_part(tally)
         for number in plan.missing():

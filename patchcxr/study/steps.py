@@ -2,8 +2,9 @@
 
 A step's fingerprint is taken from its configuration and from the fingerprints
 of the steps it needs, so a change anywhere above it makes it run again. Its
-mark is written after its results, atomically: an interrupted step has no mark
-and runs again, and a training inside it resumes from its own checkpoint.
+mark is written after its results are on the disk, atomically: an interrupted
+step, or one that a loss of power cut short, has no mark and runs again, and a
+training inside it resumes from its own checkpoint.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pandas as pd
 from patchcxr import __version__
 from patchcxr.config import fingerprint
 from patchcxr.errors import PatchCXRError
+from patchcxr.io.atomic import sync_file, sync_tree
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class StepRunner:
             return False
         table = pd.DataFrame(columns=list(FAILURE_COLUMNS)) if failures is None else failures
         table.to_csv(folder / "failures.csv", index=False)
+        sync_tree(folder)
         spent = time.perf_counter() - begin
         _write(mark, {"fingerprint": stamp, "seconds": round(spent, 2), "failures": len(table)})
         started.unlink(missing_ok=True)
@@ -107,6 +110,7 @@ class StepRunner:
                     mark.unlink(missing_ok=True)
                 shutil.rmtree(self.out / name, ignore_errors=True)
                 shutil.copytree(other / name, self.out / name, copy_function=_link)
+                sync_tree(self.out / name)
                 shutil.copy2(done, self._mark(name))
                 return
 
@@ -152,5 +156,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value), encoding="utf-8")
+    with temporary.open("wb") as file:
+        file.write(json.dumps(value).encode())
+        sync_file(file)
     os.replace(temporary, path)

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from patchcxr.config import fingerprint
 from patchcxr.errors import TrainingError
-from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.atomic import sync_file, write_bytes_atomically
 from patchcxr.io.checkpoint import load_weights, save_weights
 from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.record import Record, Row
@@ -142,7 +142,9 @@ class Session:
             "plateau": None if plateau is None else plateau.state_dict(),
         }
         temporary = self.out_dir / f"{LAST}.part"
-        torch.save(state, temporary)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            sync_file(file)
         os.replace(temporary, self.out_dir / LAST)
         log.info("epoch %d: %s", self.record.epochs, ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
 

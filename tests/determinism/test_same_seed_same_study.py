@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from power_loss import disk
 
 from patchcxr.cli.study import load_study
 from patchcxr.data.synthetic import SyntheticConfig, generate_cohort
@@ -113,19 +114,24 @@ class Stopped(Exception):
 
 @pytest.fixture(scope="module")
 def interrupted(table, tmp_path_factory):
-    """The same study in another folder: stopped inside its first training, then between two steps, then finished."""
+    """The same study in another folder, finished in the end.
+
+    The power goes inside its first training, and again between two steps: nothing is left that was not on the disk.
+    """
     out = tmp_path_factory.mktemp("interrupted")
     log = logging.getLogger("patchcxr")
     level = log.level
     log.setLevel(logging.INFO)
-    for said in ("epoch 1:", "global: already done|global: done"):
-        stop = _StopAt(said)
-        log.addHandler(stop)
-        try:
-            with pytest.raises(Stopped):
-                run_study(configured(table), out)
-        finally:
-            log.removeHandler(stop)
+    with disk() as machine:
+        for said in ("epoch 1:", "global: already done|global: done"):
+            stop = _StopAt(said)
+            log.addHandler(stop)
+            try:
+                with pytest.raises(Stopped):
+                    run_study(configured(table), out)
+            finally:
+                log.removeHandler(stop)
+            assert "config.yaml" in machine.lose_power(out)
     log.setLevel(level)
     run_study(configured(table), out)
     return out

@@ -180,6 +180,20 @@ def test_a_study_interrupted_half_way_does_not_count_as_prepared(cohort, tmp_pat
     assert len(store.studies()) == 3
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".lung.npy"])
+@pytest.mark.parametrize("length", [0, 130, None])
+def test_a_study_whose_files_were_cut_short_or_are_gone_is_prepared_again(cohort, tmp_path, suffix, length):
+    store = FilmStore(tmp_path / "store", 32)
+    store.prepare(cohort)
+    path = store._path("a/1", suffix)
+    whole = path.read_bytes()
+    path.unlink()
+    if length is not None:
+        path.write_bytes(whole[:length])
+    assert store.prepare(cohort).empty
+    assert path.read_bytes() == whole
+
+
 def test_tables_and_sizes_that_cannot_be_used_are_refused(cohort, tmp_path):
     store = FilmStore(tmp_path / "store", 32)
     with pytest.raises(CohortError, match="no column 'rib_mask'"):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from power_loss import disk
 from score_films import SETTINGS, cohort_with_broken_films, files_of, forget, litter, planned
 
 from patchcxr.cli import main
@@ -166,10 +167,17 @@ def test_a_film_that_breaks_the_code_costs_no_other_film(table, tmp_path, monkey
 
 
 def test_maps_are_written_on_request(table, tmp_path):
-    run_plan(planned(tmp_path, table, replace(SETTINGS, explain="viral", map_size=32)), device="cpu")
+    explained = replace(SETTINGS, explain="viral", map_size=32)
+    run_plan(planned(tmp_path, table, explained), device="cpu")
     maps = sorted(path.stem for path in (tmp_path / "maps").rglob("*.npy"))
     assert maps == sorted(table["study"][k] for k in (0, 2, 4))
     assert np.load(next((tmp_path / "maps").rglob("*.npy"))).shape == (32, 32)
+
+    whole = files_of(tmp_path)
+    (tmp_path / "done" / "part-000001.json").unlink()
+    (tmp_path / "maps" / "part-000001" / "of_a_film_that_fails_now.npy").write_bytes(b"of an earlier attempt")
+    run_plan(planned(tmp_path, table, explained), device="cpu")
+    assert files_of(tmp_path) == whole
 
 
 def test_the_class_to_explain_must_be_known(table, tmp_path):
@@ -321,7 +329,7 @@ def test_a_scheduler_without_workers_is_refused_in_the_end(table, tmp_path, monk
 def test_what_breaks_a_run_off_leaves_no_litter_and_the_next_run_ends_it(table, scored, tmp_path, monkeypatch, what):
     write, calls = part_module.write_bytes_atomically, []
 
-    def breaks(path, data):
+    def breaks(path, data, *options):
         calls.append(path)
         if len(calls) == 5:  # in the second part
             raise what
@@ -334,6 +342,48 @@ def test_what_breaks_a_run_off_leaves_no_litter_and_the_next_run_ends_it(table, 
     monkeypatch.undo()
     run_plan(planned(tmp_path, table), device="cpu")
     assert files_of(tmp_path) == files_of(scored)
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3, 5])
+def test_a_loss_of_power_takes_nothing_that_counts_as_done(table, scored, tmp_path, monkeypatch, moment):
+    """The power goes after any of the writes of a run, and with it all that was not yet on the disk."""
+    write, calls = part_module.write_bytes_atomically, []
+
+    def breaks(*what):
+        write(*what)
+        calls.append(what)
+        if len(calls) == moment:
+            raise OSError(5, "the machine is off")
+
+    with disk() as machine, monkeypatch.context() as patch:
+        patch.setattr(part_module, "write_bytes_atomically", breaks)
+        with pytest.raises(OSError, match="the machine is off"):
+            run_plan(planned(tmp_path, table), device="cpu")
+        before = len(planned(tmp_path, table).done())
+        machine.lose_power(tmp_path)
+        assert len(planned(tmp_path, table).done()) == before == sum("done" in str(path) for path, *_ in calls)
+    run_plan(planned(tmp_path, table), device="cpu")
+    assert files_of(tmp_path) == files_of(scored)
+    assert litter(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "emptied", ["scores/part-000000.parquet", "failures/part-000001.parquet", "done/part-000002.json"]
+)
+def test_a_part_whose_files_were_cut_short_is_scored_again(table, scored, tmp_path, emptied):
+    out = tmp_path / "out"
+    shutil.copytree(scored, out)
+    (out / emptied).write_bytes((out / emptied).read_bytes()[:10])
+    assert run_plan(planned(out, table), device="cpu").done in (1, 2)
+    assert files_of(out) == files_of(scored)
+
+
+def test_a_damaged_plan_is_named(table, tmp_path):
+    planned(tmp_path, table)
+    for damaged in ("", "3", "[1]"):
+        (tmp_path / "plan.json").write_text(damaged)
+        with pytest.raises(ConfigError, match=r"plan\.json is damaged"):
+            planned(tmp_path, table)
 
 
 @pytest.mark.parametrize("jump", [-86400, 86400])
