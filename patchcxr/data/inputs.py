@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +11,15 @@ from typing import Final
 
 import pandas as pd
 
-from patchcxr.data.cohort import complete_columns, merge_cohorts, read_cohort
+from patchcxr.data.cohort import REQUIRED_COLUMNS, complete_columns, merge_cohorts, read_cohort, read_table
 from patchcxr.data.folder import cohort_from_folder, study_names
 from patchcxr.data.imported import Imported
 from patchcxr.errors import CohortError
 
+log = logging.getLogger(__name__)
+
 TABLES: Final = (".csv", ".parquet")
+_LONGEST_HEADER: Final = 100_000
 FILES: Final = "files"
 """``source`` of films that are given as files."""
 
@@ -28,7 +33,9 @@ def read_inputs(inputs: Sequence[str | Path], exclude: str | Path | None = None)
         Each a film (any kind that :func:`patchcxr.io.radiograph.read_radiograph`
         reads), a folder, which stands for all films in it and below
         (:func:`patchcxr.data.folder.cohort_from_folder`), or a cohort table
-        (.csv, .parquet). A film that is given twice counts once.
+        (.csv, .parquet). A folder with a ``cohort.csv`` or ``cohort.parquet``
+        that is a cohort stands for the films of that table: other pictures
+        below it are masks. A film that is given twice counts once.
     exclude
         Folder of results, whose pictures are no films.
 
@@ -50,7 +57,11 @@ def read_inputs(inputs: Sequence[str | Path], exclude: str | Path | None = None)
     films: list[Path] = []
     for given in inputs:
         path = Path(given)
-        if path.is_dir():
+        own = _own_table(path)
+        if own is not None:
+            log.warning("%s: the films are those of its %s; give single files to mean others", path, own.name)
+            tables.append(read_cohort(own, check_files=False))
+        elif path.is_dir():
             imported = cohort_from_folder(path, exclude=exclude)
             tables.append(imported.cohort)
             skipped.append(imported.skipped)
@@ -64,6 +75,25 @@ def read_inputs(inputs: Sequence[str | Path], exclude: str | Path | None = None)
         pd.concat(skipped, ignore_index=True) if skipped else pd.DataFrame(columns=["name", "reason"], dtype="string")
     )
     return Imported(_joined(tables), left)
+
+
+def _own_table(folder: Path) -> Path | None:
+    """The cohort table that lies in a folder; another table of that name is none."""
+    for path in (folder / f"cohort{suffix}" for suffix in TABLES):
+        if path.is_file() and set(REQUIRED_COLUMNS) <= _column_names(path):
+            return path
+    return None
+
+
+def _column_names(path: Path) -> set[str]:
+    """Names of the columns, without reading a million rows of text for them; of a damaged table there are none."""
+    try:
+        if path.suffix == ".parquet":
+            return set(read_table(path))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return {name.strip() for name in next(csv.reader([file.readline(_LONGEST_HEADER)]), [])}
+    except (CohortError, OSError, UnicodeError, csv.Error):
+        return set()
 
 
 def _cohort_of_files(films: list[Path]) -> pd.DataFrame:

@@ -63,6 +63,24 @@ def test_ids_that_clash_get_their_source_in_front(tmp_path):
     assert sorted(table["study"]) == ["files-x", "films-x"]
 
 
+@pytest.mark.parametrize("name", ["cohort.csv", "cohort.parquet"])
+def test_a_folder_with_a_cohort_stands_for_its_films_so_that_masks_are_none(tmp_path, name, caplog):
+    film(tmp_path / "films" / "one.png")
+    film(tmp_path / "masks" / "one.png")
+    cohort = pd.DataFrame({"study": ["s1"], "patient": ["p"], "image": ["films/one.png"], "lung_mask": "masks/one.png"})
+    cohort.to_csv(tmp_path / name, index=False) if name.endswith("csv") else cohort.to_parquet(tmp_path / name)
+    table, _ = read_inputs([tmp_path])
+    assert list(table["study"]) == ["s1"]
+    assert f"the films are those of its {name}" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"name,group\nx,1\n", b"", b"\xff\x00\xfe"])
+def test_another_table_of_that_name_does_not_make_a_folder_a_cohort(tmp_path, content):
+    film(tmp_path / "one.png")
+    (tmp_path / "cohort.csv").write_bytes(content)
+    assert list(read_inputs([tmp_path]).cohort["study"]) == ["one"]
+
+
 def test_nothing_and_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(CohortError, match="no film is given"):
         read_inputs([])
