@@ -10,6 +10,7 @@ import pandas as pd
 
 from patchcxr.cli.common import chosen_values
 from patchcxr.errors import CohortError
+from patchcxr.measure.calibration import SUM_TOLERANCE
 from patchcxr.report.spreadsheet import read_table
 
 
@@ -81,10 +82,10 @@ def metrics(options: argparse.Namespace) -> int:
         )
     classes = [column.removeprefix("p_") for column in table if column.startswith("p_")]
     classes = classes or sorted(set(table["truth"]) | set(table["predicted"]))
-    unknown = set(table["truth"]) | set(table["predicted"])
-    if not unknown <= set(classes):
+    met = set(table["truth"]) | set(table["predicted"])
+    if not met <= set(classes):
         raise CohortError(
-            f"{options.predictions}: classes {sorted(unknown - set(classes))} have no column p_CLASS; "
+            f"{options.predictions}: classes {sorted(met - set(classes))} have no column p_CLASS; "
             f"expected {', '.join(classes)}"
         )
     for column in (f"p_{name}" for name in classes if f"p_{name}" in table):
@@ -95,8 +96,23 @@ def metrics(options: argparse.Namespace) -> int:
                 "probability in every row; correct it, or leave the row out"
             )
         table[column] = values
+    _check_classes(table, classes, met, options.predictions)
     from patchcxr.study.evaluate.classification import score_predictions
 
     score_predictions(table, tuple(classes), out, np.random.default_rng(0))
     print((out / "scores.md").read_text(encoding="utf-8"))
     return 0
+
+
+def _check_classes(table: pd.DataFrame, classes: list[str], met: set[str], where: str) -> None:
+    """A column ``p_…`` that is of no class, such as a p-value, must not become one."""
+    columns = [f"p_{name}" for name in classes]
+    foreign = [f"p_{name}" for name in classes if name not in met]
+    if not foreign or not set(columns) <= set(table):
+        return
+    sums = table[columns].sum(axis=1)
+    if (sums - 1).abs().max() > SUM_TOLERANCE:
+        raise CohortError(
+            f"{where}: no film has or gets the class of {', '.join(foreign)}, and {', '.join(columns)} do not add up "
+            f"to 1 (but to {sums.min():.4g} to {sums.max():.4g}); rename what is no probability of a class"
+        )

@@ -117,10 +117,11 @@ def as_predictions(table: pd.DataFrame, classes: Sequence[str] | None = None, wh
     wrong = ~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE))
     if wrong.any():
         first = int(wrong.argmax())
+        said = ", ".join(f"p_{name} {value:.4g}" for name, value in zip(classes, values[first], strict=True))
         raise CohortError(
             f"{where}: {int(wrong.sum())} of {len(table)} films have no probabilities, the first "
-            f"{table['study'].iloc[first]!r} with {values[first].tolist()}; expected numbers that add up to 1; "
-            "apply a softmax, or leave films with NaN out"
+            f"{table['study'].iloc[first]!r} with {said}; expected numbers that add up to 1; apply a softmax, leave "
+            "films with NaN out, or rename a column p_… that is of no class"
         )
     values = values / values.sum(axis=1, keepdims=True)
     films = table.reset_index(drop=True)

@@ -69,7 +69,10 @@ def _content(path: Path) -> Any:
             "where you trust it, save its weights alone, "
             "torch.save(torch.load(FILE, weights_only=False).state_dict(), NEW_FILE), and give the new file"
         ) from None
+    except MemoryError:  # a damaged file of torch's old format may claim any size
+        raise CheckpointError(
+            f"{path}: asks for more memory than there is; a file of {path.stat().st_size:,} bytes that does is damaged "
+            "(copy it again) unless its weights are indeed larger than the memory"
+        ) from None
     except Exception as error:  # safetensors has an exception of its own that derives from Exception alone
-        if isinstance(error, MemoryError):
-            raise
         raise CheckpointError(f"{path}: not readable as a file of weights ({error}); copy it again") from None

@@ -131,8 +131,21 @@ DPI: Final = 200
 FONTS: Final = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 """The first one installed is used; the last one comes with matplotlib."""
 
+OTHER_SCRIPTS: Final = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "PingFang SC", "Hiragino Sans", "Microsoft YaHei"),
+    *("Yu Gothic", "Malgun Gothic", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "SimHei"),
+    *("Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai", "Nirmala UI", "Arial Unicode MS", "Unifont"),
+)
+"""Those installed give letters that the first font lacks: ids and labels may be in any script."""
+
+_INSTALLED: Final = fontManager.get_font_names()
+
 STYLE: Final[dict[Any, Any]] = {
-    "font.family": [next(name for name in FONTS if name in fontManager.get_font_names()), "sans-serif"],
+    "font.family": [
+        next(name for name in FONTS if name in _INSTALLED),
+        "sans-serif",
+        *(name for name in OTHER_SCRIPTS if name in _INSTALLED),
+    ],
     "font.sans-serif": list(FONTS),
     "mathtext.fontset": "dejavusans",
     "text.hinting": "none",

@@ -120,6 +120,23 @@ def test_metrics_from_a_table_of_predictions(tmp_path, capsys):
     assert "0.625" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["metrics", "calibrate"])
+def test_a_column_that_only_looks_like_a_probability_is_not_taken_for_a_class(command, tmp_path, capsys):
+    rows = {"study": ["1", "2"], "truth": ["a", "b"], "predicted": ["a", "b"], "p_a": [0.7, 0.4], "p_b": [0.3, 0.6]}
+    pd.DataFrame(rows | {"p_value": [0.04, 0.5]}).to_csv(tmp_path / "p.csv", index=False)
+    assert main([command, str(tmp_path / "p.csv"), "--out", str(tmp_path / "m")]) == 2
+    said = one_line(capsys)
+    assert "p_value" in said
+    assert "rename" in said
+
+
+def test_a_class_that_no_film_has_is_one_of_the_classes_all_the_same(tmp_path):
+    rows = {"truth": ["a", "b"], "predicted": ["a", "b"], "p_a": [0.7, 0.3], "p_b": [0.2, 0.6], "p_c": [0.1, 0.1]}
+    pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
+    assert main(["metrics", str(tmp_path / "p.csv"), "--out", str(tmp_path / "m")]) == 0
+    assert list(pd.read_csv(tmp_path / "m" / "confusion_given.csv")["truth"]) == ["a", "b", "c"]
+
+
 def test_overrides_nest_and_are_read_as_yaml():
     assert read_overrides(["a.b=1", "a.c=[x, y]", "d=true"]) == {"a": {"b": 1, "c": ["x", "y"]}, "d": True}
     assert merge({"a": {"b": 0, "z": 2}}, {"a": {"b": 1}}) == {"a": {"b": 1, "z": 2}}

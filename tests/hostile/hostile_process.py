@@ -38,7 +38,7 @@ def stop(*_: Any) -> None:
     raise TooLong
 
 
-def outcome(read: Callable[[Path], Any], path: Path, may_lack_memory: bool) -> tuple[str, str]:
+def outcome(read: Callable[[Path], Any], path: Path) -> tuple[str, str]:
     """``read``, ``refused`` with the message, or ``fault`` with the exception and where it was raised."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
@@ -46,8 +46,6 @@ def outcome(read: Callable[[Path], Any], path: Path, may_lack_memory: bool) -> t
     except PatchCXRError as error:
         return "refused", str(error)
     except BaseException as error:
-        if may_lack_memory and isinstance(error, MemoryError):
-            return "refused", "out of memory"
         places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
         return "fault", f"{type(error).__name__}: {str(error)[:200]} at {' '.join(places[-6:])}"
     finally:
@@ -73,7 +71,7 @@ def try_reader(reader: Reader, root: Path) -> None:
         path.write_bytes(data)
         print(json.dumps([reader.name, name]), flush=True)
         start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        ended, message = outcome(reader.read, path, reader.may_lack_memory)
+        ended, message = outcome(reader.read, path)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         seconds = time.process_time() - start
         print(json.dumps([reader.name, name, ended, message, seconds, 1024 * grown]), flush=True)

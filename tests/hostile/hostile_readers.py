@@ -50,10 +50,7 @@ Make = Callable[[Path], object]
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader, the name of its file, and how often it is given a damaged one.
-
-    A reader that ``may_lack_memory`` raises MemoryError where a file claims too much, which the command line reports.
-    """
+    """A reader, the name of its file, and how often it is given a damaged one."""
 
     name: str
     file: str
@@ -61,7 +58,6 @@ class Reader:
     read: Callable[[Path], Any]
     text: bool = False
     tries: int = 50
-    may_lack_memory: bool = False
 
 
 def _films() -> tuple[np.ndarray, np.ndarray]:
@@ -314,7 +310,6 @@ READERS = (
         lambda p: torch.save(small_weights(), p),
         read_state_dict,
         tries=100,
-        may_lack_memory=True,
     ),
     Reader(
         "weights of old torch",
@@ -322,7 +317,6 @@ READERS = (
         lambda p: torch.save(small_weights(), p, _use_new_zipfile_serialization=False),
         read_state_dict,
         tries=60,
-        may_lack_memory=True,
     ),
     Reader(
         "training state",

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from scipy import stats
 from sklearn import metrics
 
 from patchcxr.errors import ConfigError, ImageError, MaskError
 from patchcxr.report import figures
 from patchcxr.report.brackets import bracket_levels, brackets_from_pairs
-from patchcxr.report.style import CLASS_COLOURS, class_colours, jitter, save_figure
+from patchcxr.report.style import CLASS_COLOURS, FONTS, OTHER_SCRIPTS, STYLE, class_colours, jitter, save_figure
 
 CLASSES = ["normal", "bacterial", "tuberculosis", "viral"]
 
@@ -361,3 +362,10 @@ def test_a_class_has_the_same_colour_everywhere_and_new_ones_take_free_colours()
     assert len(set(colours.values())) == 3
     assert jitter(5, "normal") == jitter(5, "normal")
     assert max(map(abs, jitter(500, "x", 0.2))) <= 0.2
+
+
+def test_fonts_for_other_scripts_follow_where_they_are_installed():
+    first, generic, *others = STYLE["font.family"]
+    assert (first in FONTS, generic) == (True, "sans-serif")
+    assert {first, *others} <= set(fontManager.get_font_names())
+    assert set(others) <= set(OTHER_SCRIPTS)
