@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import torch
 
 from patchcxr.errors import ConfigError, require_extra
+from patchcxr.inference.batches import AUTO
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.scoring.part import score_part
-from patchcxr.scoring.plan import Plan
+from patchcxr.scoring.plan import Part, Plan, ScoreConfig
 
 AHEAD: Final = 2
 """Parts that are handed out for each worker: the one that it works on, and the next."""
@@ -169,6 +172,25 @@ def _in_process(plan: Plan, missing: list[int], device: str, threads: int) -> It
         yield number, score_part(plan.part(number), plan.out, plan.settings, device, threads)
 
 
+def _score_on_worker(part: Part, out: Path, settings: ScoreConfig, device: str, threads: int) -> Noted:
+    """What a worker of Dask is given to do; where its machine has several GPUs, it takes one of them."""
+    from distributed import get_worker
+
+    if device == AUTO:
+        device = own_device(get_worker().name, torch.cuda.device_count())
+    return score_part(part, out, settings, device, threads)
+
+
+def own_device(worker: str | int, gpus: int) -> str:
+    """Device for a worker, by the number at the end of its name: the workers of a machine share its GPUs evenly.
+
+    >>> own_device(5, 4), own_device("node7-2", 2), own_device("tcp://10.0.0.1:40213", 1), own_device(3, 0)
+    ('cuda:1', 'cuda:0', 'auto', 'auto')
+    """
+    number = re.search(r"\d+$", str(worker))
+    return AUTO if gpus < 2 or number is None else f"cuda:{int(number[0]) % gpus}"
+
+
 def _on_workers(
     plan: Plan, missing: list[int], workers: int, scheduler: str | None, device: str, threads: int
 ) -> Iterator[tuple[int, Noted | str]]:
@@ -182,7 +204,7 @@ def _on_workers(
             given = []
             for number in itertools.islice(waiting, count):
                 future = client.submit(
-                    score_part, plan.part(number), plan.out.absolute(), plan.settings, device, threads,
+                    _score_on_worker, plan.part(number), plan.out.absolute(), plan.settings, device, threads,
                     pure=False, retries=RETRIES, key=f"part-{number}",
                 )  # fmt: skip
                 running[future] = number

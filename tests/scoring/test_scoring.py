@@ -25,7 +25,7 @@ from patchcxr.inference.infection import infection_probability, infection_score
 from patchcxr.models.shipped import shipped
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.scoring import part as part_module
-from patchcxr.scoring.run import read_failures, read_scores, run_plan
+from patchcxr.scoring.run import own_device, read_failures, read_scores, run_plan
 from patchcxr.study.networks import open_model
 from patchcxr.study.reading import as_film
 
@@ -307,6 +307,14 @@ def test_a_scheduler_is_known_by_its_file_and_its_first_worker_is_waited_for(tab
             process.wait(30)
     assert (tally.done, tally.lost) == (5, {})
     assert files_of(out) == files_of(scored)
+
+
+@pytest.mark.parametrize(
+    ("worker", "gpus", "device"),
+    [(0, 2, "cuda:0"), (5, 4, "cuda:1"), ("node7-3", 2, "cuda:1"), ("node", 2, "auto"), (3, 1, "auto"), (3, 0, "auto")],
+)
+def test_the_workers_of_a_machine_share_its_gpus(worker, gpus, device):
+    assert own_device(worker, gpus) == device
 
 
 def test_a_scheduler_without_workers_is_refused_in_the_end(table, tmp_path, monkeypatch):
