@@ -12,6 +12,7 @@ import numpy as np
 
 from patchcxr.errors import ImageError
 from patchcxr.io.atomic import sync_file
+from patchcxr.io.outages import outage
 from patchcxr.types import AnyArray
 
 _FAULTS = (
@@ -75,6 +76,8 @@ class ArrayFolder:
         except FileNotFoundError:
             raise ImageError(f"no array for study {study!r} at {path}; run the step that computes it") from None
         except (*_FAULTS, tokenize.TokenError) as error:
+            if outage(error) is not None:
+                raise
             raise ImageError(
                 f"{path}: not a readable array ({str(error)[:200]}); delete the file and run the step again"
             ) from None

@@ -32,6 +32,7 @@ from patchcxr.data.cohort import MASK_COLUMNS
 from patchcxr.errors import CohortError, ConfigError, ImageError, MaskError, PatchCXRError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.io.masks import EMPTY_MASK, MASK_SEPARATOR, mask_paths, read_mask
+from patchcxr.io.outages import outage
 from patchcxr.io.radiograph import Radiograph, read_radiograph
 from patchcxr.preprocessing.geometry import resize_image, resize_mask
 from patchcxr.preprocessing.intensity import PreprocessConfig, normalize_intensity
@@ -237,6 +238,8 @@ def prepare_stores(
     CohortError
         If the table lacks a column or repeats a study, which no single film
         is to blame for.
+    OSError
+        If the disk is full, or a file server is away (:mod:`patchcxr.io.outages`), for which no film is either.
     """
     for column in ("study", "image", *mask_columns):
         if column not in table:
@@ -303,6 +306,8 @@ def _prepare_study(row: _Row, stores: Sequence[FilmStore]) -> _Failure | None:
         stage = "film"
         _write_study(todo, study, film, masks, sources)
     except (PatchCXRError, OSError, MemoryError) as error:
+        if (fault := outage(error)) is not None:
+            raise fault from None
         for store in stores:
             store._remove(study)
         return study, stage, " ".join(str(error).split()) or type(error).__name__

@@ -7,8 +7,10 @@ the part is halved until the film that causes it stands alone.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import json
+import logging
 import shutil
 import tempfile
 import time
@@ -30,12 +32,13 @@ from patchcxr.inference.vote_error import from_probabilities, vote_error
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.io.atomic import sync_tree, without_waiting, write_bytes_atomically
+from patchcxr.io.outages import AWAY, outage
 from patchcxr.models.folding import fold_batch_norm
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.intensity import PreprocessConfig
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.scoring.allocator import keep_freed_memory
-from patchcxr.scoring.plan import KEPT, Part, ScoreConfig, mark_path, read_mark
+from patchcxr.scoring.plan import KEPT, Part, ScoreConfig, check_plan, mark_path, read_mark
 from patchcxr.study.classify_films import PATCH_COLUMNS, classify_by_patches
 from patchcxr.study.evaluate.anatomy import measure_films
 from patchcxr.study.networks import open_classifier, open_model, vote_settings
@@ -49,6 +52,10 @@ FLAGS: Final = ("infected",)
 UNKNOWN: Final = ("infected_percent", "under_segmented", "lung_deformation")
 """Endings of biomarkers that need a reader's mask of the infection, or lungs of normal films: scoring has neither."""
 
+PAUSES: Final = (5, 10, 20, 40, 60, 60, 60, 60)
+"""Seconds between tries of a part while a file server is away."""
+
+log = logging.getLogger(__name__)
 
 Opened = tuple[TrainedModel, PreprocessConfig]
 
@@ -153,8 +160,27 @@ def score_part(part: Part, out: Path, settings: ScoreConfig, device: str = "auto
         See :func:`patchcxr.inference.batches.choose_device`.
     threads
         That read films while the networks work.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, this machine does not see the folder, or a file server is away for longer than
+        :data:`PAUSES`; nothing is written of the part then, and no film is blamed.
     """
     require_extra("pyarrow", "parquet")
+    for pause in (*PAUSES, None):
+        try:
+            return _score_part(part, out, settings, device, threads)
+        except OSError as error:
+            if pause is None or error.errno not in AWAY | {errno.EIO}:
+                raise
+            log.warning("%s: %s; trying again in %d s", part.name, error, pause)
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def _score_part(part: Part, out: Path, settings: ScoreConfig, device: str, threads: int) -> dict[str, Any]:
+    check_plan(out, part)
     before = read_mark(out, part.name)
     if before is not None:
         return before
@@ -162,6 +188,9 @@ def score_part(part: Part, out: Path, settings: ScoreConfig, device: str = "auto
     (out / "scratch").mkdir(parents=True, exist_ok=True)
     maps = out / "maps" / part.name if settings.explain else None
     found = score_films(part.rows, settings, out / "scratch", device, threads, maps)
+    before = read_mark(out, part.name)
+    if before is not None:  # another worker, to whom the part was given when this one could not be reached
+        return before
     if maps is not None and maps.is_dir():
         _keep_only(maps, found.mapped)
     tables = {"scores": found.scores, "failures": found.failures}
@@ -205,6 +234,9 @@ def score_films(
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
+        fault = outage(error)
+        if fault is not None or (isinstance(error, OSError) and error.errno == errno.EIO):
+            raise fault or error from None
         _check_scratch(mine)
         if len(table) == 1:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -228,8 +260,12 @@ def score_films(
 
 def _check_scratch(mine: Path) -> None:
     """Who takes a folder up again empties its scratch; a worker of the run before must not report what it lost."""
-    if not mine.is_file():
-        raise ConfigError(f"{mine.parent}: another patchcxr score has emptied the scratch folder; this part is void")
+    try:
+        mine.stat()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{mine.parent}: another patchcxr score has emptied the scratch folder; this part is void"
+        ) from None
 
 
 def _move(source: Path, target: Path) -> set[str]:

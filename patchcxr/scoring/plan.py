@@ -13,6 +13,8 @@ Layout below the folder::
 from __future__ import annotations
 
 import json
+import math
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,24 +74,26 @@ class ScoreConfig:
 
 
 class Part(NamedTuple):
-    """Films that are scored together: a number, and rows of :data:`KEPT`."""
+    """Films that are scored together: a number, rows of :data:`KEPT`, and the fingerprint of the plan."""
 
     number: int
     rows: pd.DataFrame
+    plan: str
 
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"part-{self.number:06d}"
+        return part_name(self.number)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Films by part, and the folder where their scores go."""
+    """Films by part, the folder where their scores go, and the fingerprint of its ``plan.json``."""
 
     out: Path
     films: pd.DataFrame
     settings: ScoreConfig
+    stamp: str
 
     def __len__(self) -> int:
         return -(-len(self.films) // self.settings.part_size)
@@ -97,16 +101,12 @@ class Plan:
     def part(self, number: int) -> Part:
         """Films of a part."""
         size = self.settings.part_size
-        return Part(number, self.films.iloc[number * size : (number + 1) * size].reset_index(drop=True))
+        return Part(number, self.films.iloc[number * size : (number + 1) * size].reset_index(drop=True), self.stamp)
 
     def done(self) -> dict[int, dict[str, Any]]:
         """What was noted of each part that is whole."""
-        found = {}
-        for path in sorted((self.out / "done").glob("part-*.json")):
-            noted = read_mark(self.out, path.stem)
-            if noted is not None:
-                found[int(path.stem.removeprefix("part-"))] = noted
-        return found
+        notes = ((number, read_mark(self.out, part_name(number))) for number in range(len(self)))
+        return {number: noted for number, noted in notes if noted is not None}
 
     def clean(self) -> None:
         """Remove what a dead run left behind; only for who holds the folder's lock."""
@@ -119,12 +119,17 @@ class Plan:
         """Count parts with failures as missing, so that they are scored again."""
         for number, noted in self.done().items():
             if noted["failed"]:
-                (self.out / "done" / f"part-{number:06d}.json").unlink()
+                mark_path(self.out, part_name(number)).unlink()
 
     def missing(self) -> list[int]:
         """Parts that are still to be scored."""
         done = self.done()
         return [number for number in range(len(self)) if number not in done]
+
+
+def part_name(number: int) -> str:
+    """Of the files of a part."""
+    return f"part-{number:06d}"
 
 
 def mark_path(out: Path, part: str) -> Path:
@@ -135,10 +140,17 @@ def mark_path(out: Path, part: str) -> Path:
 def read_mark(out: Path, part: str) -> dict[str, Any] | None:
     """What was noted of a part when it was whole; None if it is not, or if its files have lost their length since."""
     try:
-        noted: dict[str, Any] = json.loads(mark_path(out, part).read_text(encoding="utf-8"))
-        lengths = {out / name / f"{part}.parquet": length for name, length in noted["bytes"].items()}
-        whole = all(path.stat().st_size == length for path, length in lengths.items() if length)
-    except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
+        noted = json.loads(mark_path(out, part).read_text(encoding="utf-8"))
+        counts = [noted[name] for name in ("films", "scored", "failed")]
+        lengths = {out / name / f"{part}.parquet": noted["bytes"][name] for name in ("scores", "failures")}
+        whole = (
+            all(type(count) is int and count >= 0 for count in (*counts, *lengths.values()))
+            and all(math.isfinite(seconds) for seconds in (noted["seconds"], *noted["stages"].values()))
+            and all(path.stat().st_size == length for path, length in lengths.items() if length)
+        )
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, RecursionError):
+        return None
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         return None
     return noted if whole else None
 
@@ -176,11 +188,11 @@ def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, netwo
     path = out / PLAN
     if path.is_file():
         try:
-            found = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            raise ConfigError(
-                f"{path} is damaged, so what {out} holds scores of is not known; give another --out"
-            ) from None
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise ConfigError(f"{path} is damaged, so what {out} holds scores of is not known; give another --out")
         differs = _differing(json.loads(json.dumps(said)), found)
         if differs:
             raise ConfigError(
@@ -189,7 +201,26 @@ def open_plan(out: str | Path, table: pd.DataFrame, settings: ScoreConfig, netwo
             )
     else:
         write_bytes_atomically(path, json.dumps(said, indent=1).encode())
-    return Plan(out, films, settings)
+    return Plan(out, films, settings, fingerprint(path.read_text(encoding="utf-8")))
+
+
+def check_plan(out: Path, part: Part) -> None:
+    """See whether a folder is the one whose plan a part is of, seen from the machine of this process.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is another folder, such as the empty one below a mount that is gone.
+    """
+    try:
+        seen = fingerprint((out / PLAN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        seen = None
+    if seen != part.plan:
+        raise FileNotFoundError(
+            f"{out} is not the folder of this run as {platform.node()} sees it; every worker must see the films and "
+            "--out under the same paths, so mount them there"
+        )
 
 
 def _differing(said: dict[str, Any], found: dict[str, Any], prefix: str = "") -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import json
 import logging
+import queue
 import re
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +21,26 @@ import torch
 from patchcxr.errors import ConfigError, require_extra
 from patchcxr.inference.batches import AUTO
 from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.scoring.lock import FolderLock
 from patchcxr.scoring.part import score_part
-from patchcxr.scoring.plan import Part, Plan, ScoreConfig
+from patchcxr.scoring.plan import Part, Plan, ScoreConfig, mark_path
 
 AHEAD: Final = 2
 """Parts that are handed out for each worker: the one that it works on, and the next."""
 CONNECT_SECONDS: Final = 10
 WAIT_SECONDS: Final = 600
 """For the first worker, or the scheduler's file: a queue starts jobs when it likes."""
+CHECK_SECONDS: Final = 5
+"""How often it is seen to whether there is a worker at all, while none has anything to say."""
 RETRIES: Final = 2
-"""Further tries of a part whose worker died."""
+"""Further tries of a part that ended in an error."""
 
 log = logging.getLogger(__name__)
+
+
+class StorageFault(Exception):
+    """A worker cannot read or write the folder: its address, and why."""
+
 
 Noted = dict[str, Any]
 OnPart = Callable[["Tally"], None]
@@ -128,7 +137,7 @@ def run_plan(
     MissingExtraError
         For workers without the extra ``cluster``.
     """
-    with _alone(plan.out):
+    with FolderLock(plan.out) as lock:
         plan.clean()
         if again:
             plan.forget_failures()
@@ -139,16 +148,26 @@ def run_plan(
         if scheduler is not None or workers > 0:
             routes = _on_workers(plan, missing, workers, scheduler, device, threads)
         for number, found in routes:
+            lock.renew()
             if isinstance(found, str):
                 tally.lost[number] = found
             else:
                 tally.add(found, time.perf_counter() - begin)
-            write_bytes_atomically(plan.out / "progress.json", json.dumps(tally.as_dict(), indent=1).encode(), False)
+            _write_progress(plan.out, tally)
             if on_part:
                 on_part(tally)
         for number in plan.missing():
             tally.lost.setdefault(number, "it was handed out to no worker")
+        plan.clean()  # of workers that were lost on the way
     return tally
+
+
+def _write_progress(out: Path, tally: Tally) -> None:
+    """Say how far a run is; should that fail, the run goes on, and what is in the way will stop the next part."""
+    try:
+        write_bytes_atomically(out / "progress.json", json.dumps(tally.as_dict(), indent=1).encode(), durable=False)
+    except OSError as error:
+        log.warning("progress.json: %s", error)
 
 
 def read_scores(out: str | Path) -> pd.DataFrame:
@@ -163,8 +182,18 @@ def read_failures(out: str | Path) -> pd.DataFrame:
 
 
 def _read(folder: Path) -> pd.DataFrame:
-    parts = [pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))]
+    parts = [_read_part(path) for path in sorted(folder.glob("part-*.parquet"))]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _read_part(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ValueError as error:  # pyarrow's are
+        raise ConfigError(
+            f"{path}: damaged ({' '.join(str(error).split())}); delete {mark_path(path.parent.parent, path.stem)}, and "
+            "give the same patchcxr score again"
+        ) from None
 
 
 def _in_process(plan: Plan, missing: list[int], device: str, threads: int) -> Iterator[tuple[int, Noted | str]]:
@@ -176,9 +205,13 @@ def _score_on_worker(part: Part, out: Path, settings: ScoreConfig, device: str, 
     """What a worker of Dask is given to do; where its machine has several GPUs, it takes one of them."""
     from distributed import get_worker
 
+    worker = get_worker()
     if device == AUTO:
-        device = own_device(get_worker().name, torch.cuda.device_count())
-    return score_part(part, out, settings, device, threads)
+        device = own_device(worker.name, torch.cuda.device_count())
+    try:
+        return score_part(part, out, settings, device, threads)
+    except OSError as error:
+        raise StorageFault(worker.address, " ".join(str(error).split())) from None
 
 
 def own_device(worker: str | int, gpus: int) -> str:
@@ -194,25 +227,27 @@ def own_device(worker: str | int, gpus: int) -> str:
 def _on_workers(
     plan: Plan, missing: list[int], workers: int, scheduler: str | None, device: str, threads: int
 ) -> Iterator[tuple[int, Noted | str]]:
-    """Hand parts out as workers become free, so that the scheduler never holds more than a few."""
+    """Hand parts out as workers become free, so that the scheduler never holds more than a few.
+
+    A part whose worker died is given to another by Dask; one that ended in an error is given out again from here. A
+    worker that cannot reach the folder gets no more parts: it would fail them faster than the others can score them.
+    """
     distributed = require_extra("distributed", "cluster")
     with _client(distributed, workers, scheduler) as client:
-        waiting = iter(missing)
+        waiting, tries = deque(missing), Counter[int]()
         running: dict[Any, int] = {}
-
-        def hand_out(count: int) -> list[Any]:
-            given = []
-            for number in itertools.islice(waiting, count):
+        ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        while waiting or running:
+            while waiting and len(running) < AHEAD * max(1, len(client.ncores())):
+                number = waiting.popleft()
+                tries[number] += 1
                 future = client.submit(
                     _score_on_worker, plan.part(number), plan.out.absolute(), plan.settings, device, threads,
-                    pure=False, retries=RETRIES, key=f"part-{number}",
+                    pure=False, key=f"part-{number}-{tries[number]}",
                 )  # fmt: skip
                 running[future] = number
-                given.append(future)
-            return given
-
-        pending = distributed.as_completed(hand_out(AHEAD * len(client.ncores())), raise_errors=False)
-        for future in pending:
+                future.add_done_callback(ended.put)
+            future = _next(ended, client)
             number = running.pop(future)
             if future.status == "finished":
                 yield number, future.result()
@@ -220,18 +255,50 @@ def _on_workers(
                 error = future.exception()
                 if isinstance(error, ConfigError):
                     raise error
-                yield number, " ".join(f"{type(error).__name__}: {error}".split())
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                if isinstance(error, StorageFault):
+                    address, reason = error.args
+                    _retire(client, address, reason)
+                if tries[number] > RETRIES or isinstance(error, distributed.scheduler.KilledWorker):
+                    yield number, reason
+                else:
+                    waiting.append(number)
             future.release()
-            room = AHEAD * max(1, len(client.ncores())) - len(running)
-            for given in hand_out(max(room, 0)):
-                pending.add(given)
+
+
+def _retire(client: Any, address: str, reason: str) -> None:
+    """Give a worker no more parts; the last one ends the run."""
+    have = set(client.ncores())
+    if address not in have:  # it had two parts, and is gone since the first
+        return
+    if have == {address}:
+        raise ConfigError(f"{reason}; no other worker is left: mend it, and give the same command again")
+    log.warning("the worker %s gets no more parts: %s", address, reason)
+    client.retire_workers([address])
+
+
+def _next(ended: queue.SimpleQueue[Any], client: Any) -> Any:
+    """The next part that has ended, unless there is no worker any more that could end one."""
+    alone = None
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ended.get(timeout=CHECK_SECONDS)
+        if client.ncores():
+            alone = None
+        elif alone is None:
+            alone = time.monotonic()
+            log.warning("no worker is left; waiting for one up to %d s", WAIT_SECONDS)
+        elif time.monotonic() - alone > WAIT_SECONDS:
+            raise ConfigError(
+                f"no worker is left, and none came in {WAIT_SECONDS} s; start some, and give the same command again"
+            )
 
 
 @contextlib.contextmanager
 def _client(distributed: Any, workers: int, scheduler: str | None) -> Iterator[Any]:
     if scheduler is None:
         with (
-            distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
             distributed.Client(cluster) as client,
         ):
             yield client
@@ -266,22 +333,3 @@ def _address(distributed: Any, scheduler: str) -> str:
     if not isinstance(found, dict) or "address" not in found:
         raise ValueError("the file names no address")
     return str(found["address"])
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with the process, however it ends."""
-    import fcntl
-
-    with (out / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"{out}: another patchcxr score is at work here; wait for it, or give another --out"
-            ) from None
-        except OSError as error:
-            raise ConfigError(
-                f"{out}: the file system does not lock files ({error}); give an --out on another"
-            ) from None
-        yield

@@ -14,6 +14,7 @@ from patchcxr.errors import PatchCXRError
 from patchcxr.inference.voting import VoteConfig
 from patchcxr.io.arrays import ArrayFolder
 from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.outages import outage
 from patchcxr.models.trained import TrainedModel
 from patchcxr.preprocessing.geometry import resize_image
 from patchcxr.preprocessing.store import FilmStore
@@ -105,6 +106,8 @@ def explain_films(
             said = json.loads(record.read_text(encoding="utf-8"))
             rows.append({"study": study, "patient": row["patient"], "label": row["label"], **said})
         except (PatchCXRError, OSError, MemoryError) as error:
+            if (fault := outage(error)) is not None:
+                raise fault from None
             failures.append((study, STAGE, " ".join(str(error).split()) or type(error).__name__))
         if progress:
             progress(len(rows) + len(failures), len(table))

@@ -24,6 +24,7 @@ from patchcxr.inference.infection import (
 from patchcxr.io.arrays import ArrayFolder, safe_name
 from patchcxr.io.dicom_file import is_dicom
 from patchcxr.io.masks import write_mask
+from patchcxr.io.outages import outage
 from patchcxr.io.radiograph import read_radiograph
 from patchcxr.measure.lung_flags import lung_flags
 from patchcxr.preprocessing.geometry import resize_image
@@ -53,6 +54,8 @@ def of_each_film(
         try:
             return act(row)
         except (PatchCXRError, OSError, MemoryError) as error:
+            if (fault := outage(error)) is not None:
+                raise fault from None
             return " ".join(str(error).split()) or type(error).__name__
 
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:

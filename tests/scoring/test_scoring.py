@@ -1,8 +1,11 @@
 """Scores of a cohort: the same as those of single commands, whatever breaks off, fails or works beside."""
 
+import errno
+import importlib
 import json
 import multiprocessing
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -25,6 +28,8 @@ from patchcxr.inference.infection import infection_probability, infection_score
 from patchcxr.models.shipped import shipped
 from patchcxr.preprocessing.store import FilmStore
 from patchcxr.scoring import part as part_module
+from patchcxr.scoring import run as run_module
+from patchcxr.scoring.lock import FolderLock
 from patchcxr.scoring.run import own_device, read_failures, read_scores, run_plan
 from patchcxr.study.networks import open_model
 from patchcxr.study.reading import as_film
@@ -106,17 +111,11 @@ def test_another_cohort_is_refused(table, scored):
 def test_two_runs_in_one_folder_do_not_mix(table, scored):
     at_work = scored / "scratch" / "of the first"
     at_work.mkdir(parents=True)
-    with lock_of(scored), pytest.raises(ConfigError, match="another patchcxr score"):
+    with FolderLock(scored), pytest.raises(ConfigError, match="another patchcxr score"):
         run_plan(planned(scored, table), device="cpu")
     assert at_work.is_dir()
     run_plan(planned(scored, table), device="cpu")
     assert not at_work.exists()
-
-
-def lock_of(out):
-    from patchcxr.scoring.run import _alone
-
-    return _alone(out)
 
 
 def test_a_worker_whose_scratch_another_run_has_emptied_reports_nothing(table, tmp_path, monkeypatch):
@@ -264,6 +263,49 @@ def test_a_worker_that_is_killed_costs_only_time(table, scored, tmp_path):
     assert files_of(out) == files_of(one_by_one)
 
 
+def lose_the_mount(dask_worker):
+    """To this worker the folder is suddenly empty."""
+
+    def unseen(out, part):
+        raise FileNotFoundError(f"{out} is not the folder of this run")
+
+    part_module.check_plan = unseen
+
+
+@pytest.mark.slow
+def test_a_worker_that_lost_the_folder_gets_no_more_parts_and_the_last_one_ends_the_run(table, tmp_path, caplog):
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    explained = replace(SETTINGS, part_size=1)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(lose_the_mount, workers=[next(iter(client.ncores()))])
+        tally = run_plan(planned(tmp_path / "a", table, explained), scheduler=cluster.scheduler_address, device="cpu")
+        assert (tally.done, tally.lost) == (5, {})
+        assert len(client.ncores()) == 1
+        assert caplog.text.count("gets no more parts") == 1
+        client.run(lose_the_mount)
+        with pytest.raises(ConfigError, match="is not the folder of this run; no other worker is left"):
+            run_plan(planned(tmp_path / "b", table, explained), scheduler=cluster.scheduler_address, device="cpu")
+    run_plan(planned(tmp_path / "alone", table, explained), device="cpu")
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "alone")
+
+
+def test_a_run_whose_workers_are_all_gone_waits_for_one_and_ends_in_words(monkeypatch, caplog):
+    class Client:
+        answers = iter([{"one": 1}, {}, {}, {"another": 1}, *[{}] * 100])
+
+        def ncores(self):
+            return next(self.answers)
+
+    monkeypatch.setattr(run_module, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(run_module, "WAIT_SECONDS", 0.1)
+    with pytest.raises(ConfigError, match="no worker is left, and none came"):
+        run_module._next(queue.SimpleQueue(), Client())
+    assert caplog.text.count("no worker is left; waiting") == 2
+
+
 @pytest.mark.slow
 def test_when_the_scheduler_dies_the_run_ends_in_words_and_can_be_taken_up(table, scored, tmp_path):
     distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
@@ -361,11 +403,11 @@ def test_a_loss_of_power_takes_nothing_that_counts_as_done(table, scored, tmp_pa
         write(*what)
         calls.append(what)
         if len(calls) == moment:
-            raise OSError(5, "the machine is off")
+            raise KeyboardInterrupt("the machine is off")
 
     with disk() as machine, monkeypatch.context() as patch:
         patch.setattr(part_module, "write_bytes_atomically", breaks)
-        with pytest.raises(OSError, match="the machine is off"):
+        with pytest.raises(KeyboardInterrupt, match="the machine is off"):
             run_plan(planned(tmp_path, table), device="cpu")
         before = len(planned(tmp_path, table).done())
         machine.lose_power(tmp_path)
@@ -386,12 +428,125 @@ def test_a_part_whose_files_were_cut_short_is_scored_again(table, scored, tmp_pa
     assert files_of(out) == files_of(scored)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "", "[]", "[" * 100_000, '{"films": 2}', '{"films": -2, "scored": 2, "failed": 0, "seconds": 1, "stages": {}}',
+        '{"films": NaN, "scored": 2, "failed": 0, "seconds": 1, "stages": {}, "bytes": {"scores": 0, "failures": 0}}',
+        '{"films": 2, "scored": 2, "failed": 0, "seconds": 1, "stages": [3], "bytes": {"scores": 0, "failures": 0}}',
+        '{"films": 2, "scored": 2, "failed": 0, "seconds": 1, "stages": {}, "bytes": {}}',
+    ],
+)  # fmt: skip
+def test_a_mark_that_does_not_say_what_it_must_is_none(table, tmp_path, said):
+    plan = planned(tmp_path, table)
+    (tmp_path / "done").mkdir()
+    for name in ("part-000000", "part-x", "part--00001", "part-000099"):
+        (tmp_path / "done" / f"{name}.json").write_text(said)
+    (tmp_path / "done" / "part-000001.json").mkdir()
+    assert plan.done() == {}
+    assert plan.missing() == [0, 1, 2]
+
+
+def test_a_damaged_part_is_named_with_what_mends_it(scored, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(scored, out)
+    (out / "scores" / "part-000002.parquet").write_bytes(b"half a f")
+    with pytest.raises(ConfigError, match=r"part-000002\.parquet: damaged .*delete .*part-000002\.json"):
+        read_scores(out)
+
+
 def test_a_damaged_plan_is_named(table, tmp_path):
     planned(tmp_path, table)
-    for damaged in ("", "3", "[1]"):
+    for damaged in ("", "3", "[1]", "[[null, 2]]", "[" * 100_000):
         (tmp_path / "plan.json").write_text(damaged)
         with pytest.raises(ConfigError, match=r"plan\.json is damaged"):
             planned(tmp_path, table)
+
+
+@pytest.mark.parametrize(
+    ("stage", "fault"),
+    [
+        ("patchcxr.preprocessing.store.read_radiograph", errno.ENOTCONN),
+        ("patchcxr.preprocessing.store.read_radiograph", errno.ESTALE),
+        ("patchcxr.scoring.part.measure_films", errno.EIO),
+        ("patchcxr.study.classify_films.lung_view", errno.ENOTCONN),
+        ("patchcxr.scoring.part.write_bytes_atomically", errno.ETIMEDOUT),
+    ],
+)
+def test_a_file_server_that_is_away_for_a_while_costs_no_film(table, scored, tmp_path, monkeypatch, stage, fault):
+    module, _, name = stage.rpartition(".")
+    module, calls, pauses = importlib.import_module(module), [], []
+    works = getattr(module, name)
+
+    def away(*arguments):
+        calls.append(arguments)
+        if len(calls) in (2, 3):
+            raise OSError(fault, os.strerror(fault))
+        return works(*arguments)
+
+    monkeypatch.setattr(module, name, away)
+    monkeypatch.setattr(part_module.time, "sleep", pauses.append)
+    run_plan(planned(tmp_path, table), device="cpu")
+    assert files_of(tmp_path) == files_of(scored)
+    assert litter(tmp_path) == []
+    assert 1 <= len(pauses) <= 2
+
+
+@pytest.mark.parametrize("fault", [errno.ENOTCONN, errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_stays_full_or_away_ends_the_run_and_blames_no_film(table, scored, tmp_path, monkeypatch, fault):
+    with monkeypatch.context() as patch:
+        patch.setattr(part_module.time, "sleep", lambda seconds: None)
+        patch.setattr(
+            "patchcxr.preprocessing.store.np.save", lambda *_, **__: (_ for _ in ()).throw(OSError(fault, "no"))
+        )
+        with pytest.raises(OSError, match="no") as raised:
+            run_plan(planned(tmp_path, table), device="cpu")
+        assert raised.value.errno == fault
+    assert read_failures(tmp_path).empty
+    run_plan(planned(tmp_path, table), device="cpu")
+    assert files_of(tmp_path) == files_of(scored)
+
+
+def test_a_part_is_scored_only_where_its_folder_is_seen(table, tmp_path):
+    """Such as by a worker whose mount is gone, to which the folder is empty."""
+    plan = planned(tmp_path / "out", table)
+    for other in (tmp_path / "empty", tmp_path / "another"):
+        planned(other, table, replace(SETTINGS, part_size=4))
+    (tmp_path / "empty" / "plan.json").unlink()
+    for other in (tmp_path / "empty", tmp_path / "another"):
+        with pytest.raises(FileNotFoundError, match="is not the folder of this run"):
+            part_module.score_part(plan.part(0), other, SETTINGS, "cpu")
+        assert not (other / "scores").exists()
+
+
+def test_a_part_that_another_worker_has_done_meanwhile_is_left_alone(table, scored, tmp_path, monkeypatch):
+    """As by a worker that could not be reached for a while, and now ends what was given to another."""
+    plan, works = planned(tmp_path, table), part_module.score_films
+
+    def overtaken(*arguments):
+        found = works(*arguments)
+        for kind in ("scores", "failures", "done"):
+            shutil.copytree(scored / kind, tmp_path / kind)
+        return replace(found, scores=found.scores.head(0))
+
+    monkeypatch.setattr(part_module, "score_films", overtaken)
+    noted = part_module.score_part(plan.part(0), tmp_path, SETTINGS, "cpu")
+    assert noted == json.loads((scored / "done" / "part-000000.json").read_text())
+    assert files_of(tmp_path) == files_of(scored)
+
+
+def test_a_lock_that_was_lost_ends_the_run_that_lost_it(table, tmp_path):
+    tmp_path.joinpath("lock").touch()
+    with FolderLock(tmp_path) as lock:
+        lock.renew()
+        lock._close()  # the file server lost sight of this machine
+        lock.renew()
+        with pytest.raises(ConfigError, match="another patchcxr score is at work here; wait"):
+            FolderLock(tmp_path)
+        lock._close()
+        with FolderLock(tmp_path), pytest.raises(ConfigError, match="the lock was lost while"):
+            lock.renew()
+        lock.renew()
 
 
 @pytest.mark.parametrize("jump", [-86400, 86400])
