@@ -259,12 +259,15 @@ def score_films(
 
 
 def _check_scratch(mine: Path) -> None:
-    """Who takes a folder up again empties its scratch; a worker of the run before must not report what it lost."""
+    """See whether the folder in which a part is prepared is still there.
+
+    Who takes a folder of scores up again empties its scratch, and a mount may go: what is then found would be wrong.
+    """
     try:
         mine.stat()
     except FileNotFoundError:
-        raise ConfigError(
-            f"{mine.parent}: another patchcxr score has emptied the scratch folder; this part is void"
+        raise FileNotFoundError(
+            f"{mine.parent}: emptied by another patchcxr score, or no longer mounted; this part is void"
         ) from None
 
 
