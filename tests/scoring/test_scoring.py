@@ -126,7 +126,7 @@ def test_a_worker_whose_scratch_another_run_has_emptied_reports_nothing(table, t
         return measure(*arguments)
 
     monkeypatch.setattr(part_module, "measure_films", loses)
-    with pytest.raises(FileNotFoundError, match="emptied by another patchcxr score, .* this part is void"):
+    with pytest.raises(FileNotFoundError, match=r"emptied by another patchcxr score, .* this part is void"):
         run_plan(planned(tmp_path, table), device="cpu")
     assert not (tmp_path / "done").exists()
     monkeypatch.undo()
