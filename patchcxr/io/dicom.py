@@ -13,13 +13,14 @@ import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pydicom
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_frames, get_frame
 from pydicom.multival import MultiValue
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import RLELossless
@@ -82,12 +83,12 @@ def decode_dicom(data: bytes, path: str | Path) -> DicomImage:
         with quiet():
             photometric = _check_header(dataset, path)
             _require_decoder(dataset, path)
-            _check_compressed_frame(dataset, path)
-            with _panics_as_errors():
+            check_compressed_frames(dataset, path, index=0)
+            with panics_as_errors():
                 pixels = _to_unit_range(dataset)
             bit_depth = int(dataset.BitsStored)
             spacing = pixel_spacing_mm(dataset)
-    except DICOM_FAULTS as error:
+    except (*DICOM_FAULTS, cv2.error) as error:
         if isinstance(error, (ImageError, MissingExtraError)):
             raise
         raise ImageError(f"{path}: DICOM pixels cannot be decoded ({one_line(error)}); export it again") from None
@@ -97,7 +98,7 @@ def decode_dicom(data: bytes, path: str | Path) -> DicomImage:
 
 
 @contextmanager
-def _panics_as_errors() -> Iterator[None]:
+def panics_as_errors() -> Iterator[None]:
     """Decoders written in Rust panic on some damaged frames, with an exception that is no ``Exception``."""
     try:
         yield
@@ -140,18 +141,38 @@ def _check_header(dataset: pydicom.Dataset, path: str | Path) -> str:
         )
     if int(dataset.SamplesPerPixel) != samples:
         raise ImageError(f"{path}: {dataset.SamplesPerPixel} samples a pixel in {photometric}; expected {samples}")
+    signed = int(dataset.PixelRepresentation) != 0
+    if samples == 3 and (signed or allocated == 32):
+        raise ImageError(
+            f"{path}: colour in {allocated} {'signed' if signed else 'unsigned'} bits; expected 8 or 16 unsigned, so"
+            " export grey"
+        )
     check_pixels(int(dataset.Rows), int(dataset.Columns), path)
     return photometric
 
 
-def _check_compressed_frame(dataset: pydicom.Dataset, path: str | Path) -> None:
-    """Refuse a compressed frame that would decode to more than the header says."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
+def check_compressed_frames(dataset: pydicom.Dataset, path: str | Path, index: int | None = None) -> None:
+    """Refuse a compressed frame, or any of the NumberOfFrames for ``None``, that decodes to more than the header says.
+
+    Frames are found as pydicom's ``pixel_array`` finds them for the same index (and without excess frames).
+    """
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    count = int(dataset.get("NumberOfFrames") or 1)
+    offsets = None
+    if "ExtendedOffsetTable" in dataset:
+        offsets = dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths
+    if index is not None:
+        frame = get_frame(dataset.PixelData, index, number_of_frames=count, extended_offsets=offsets)
+        _check_compressed_frame(dataset, frame, path)
+        return
+    for frame in islice(generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=offsets), count):
+        _check_compressed_frame(dataset, frame, path)
+
+
+def _check_compressed_frame(dataset: pydicom.Dataset, frame: bytes, path: str | Path) -> None:
     rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if syntax == RLELossless:
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
         # Run lengths never need more than 129 bytes for 128, and can swell to 64 times their own size.
         plain = rows * columns * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
         if len(frame) > 2 * plain + 1024:
@@ -208,9 +229,11 @@ def _modality_transform(
     if slope is None and intercept is None:
         return stored, low, high
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
-    if not 1 / _LARGEST < abs(slope) < _LARGEST or abs(intercept) > _LARGEST:
+    if not (1 / _LARGEST < abs(slope) < _LARGEST and abs(intercept) < _LARGEST):
         raise ValueError(f"RescaleSlope is {slope:g} and RescaleIntercept {intercept:g}")
     low, high = sorted((low * slope + intercept, high * slope + intercept))
+    if not 0 < high - low < _LARGEST:  # else all values become one, or infinite
+        raise ValueError(f"RescaleSlope {slope:g} and RescaleIntercept {intercept:g} give {low:g} to {high:g}")
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept), low, high
 
 
@@ -268,7 +291,10 @@ def apply_lut(values: AnyArray, item: pydicom.Dataset) -> FloatArray:
         table = np.atleast_1d(np.asarray(data))
     if len(table) < entries:
         raise ValueError(f"LUTData holds {len(table)} of {entries} entries")
-    index = np.clip(np.rint(values).astype(np.int64) - first, 0, entries - 1)
+    if not np.isfinite(table).all():
+        raise ValueError("LUTData holds values that are no numbers")
+    # Clipped before they become whole numbers, which the largest values do not fit into.
+    index = np.clip(np.rint(values), first, first + entries - 1, dtype=np.float64).astype(np.int64) - first
     scaled = table[:entries].astype(np.float32) / np.float32((1 << bits) - 1)
     return np.clip(scaled, 0, 1)[index]
 

@@ -47,6 +47,7 @@ DICOM_FAULTS: Final = (
 """What pydicom and its plugins raise on damaged files."""
 
 _HEAD: Final = 132
+_PIECE: Final = 2**20
 
 
 def is_dicom(head: bytes) -> bool:
@@ -133,23 +134,24 @@ def parse_dicom(
 
 def _inflate(stream: BinaryIO, path: str | Path) -> BinaryIO | None:
     """The data set of a deflated file, inflated within the limit; ``None`` for any other file."""
-    start = stream.read(1024)
-    stream.seek(0)
-    if DeflatedExplicitVRLittleEndian.encode() not in start:
-        return None
-    stream.seek(_HEAD if start[128:_HEAD] == b"DICM" else 0)
+    stream.seek(_HEAD if stream.read(_HEAD)[128:] == b"DICM" else 0)
+    # Read as pydicom does, which would itself inflate without limit a file that is not seen to be deflated here.
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
         return None
     limit = max_file_bytes()
-    data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read(), limit + 1)
-    if len(data) > limit:
-        raise ImageError(
-            f"{path}: deflated DICOM that inflates to more than the limit of {limit} bytes;"
-            " if it is a single radiograph, raise PATCHCXR_MAX_FILE_BYTES"
-        )
-    return io.BytesIO(data)
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
+    while not inflater.eof and (packed := inflater.unconsumed_tail or stream.read(_PIECE)):
+        inflated.write(inflater.decompress(packed, _PIECE))
+        if inflated.tell() > limit:
+            raise ImageError(
+                f"{path}: deflated DICOM that inflates to more than the limit of {limit} bytes;"
+                " if it is a single radiograph, raise PATCHCXR_MAX_FILE_BYTES"
+            )
+    inflated.write(inflater.flush())
+    inflated.seek(0)
+    return inflated
 
 
 def _complete_meta(dataset: pydicom.Dataset) -> None:

@@ -21,6 +21,7 @@ from pydicom.uid import SegmentationStorage, generate_uid
 from patchcxr import __version__
 from patchcxr.errors import ConfigError, ImageError, MaskError
 from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.io.dicom import check_compressed_frames, panics_as_errors
 from patchcxr.io.dicom_file import DICOM_FAULTS, one_line, parse_dicom, quiet
 from patchcxr.io.dicom_study import taken_from_film
 from patchcxr.io.limits import check_pixels, read_file
@@ -169,7 +170,8 @@ def read_dicom_seg(path: str | Path) -> dict[str, AnyArray]:
     ------
     MaskError
         If the file is missing, damaged, no BINARY or FRACTIONAL segmentation
-        object, or has several frames for a segment, as that of a volume.
+        object, has values that are no fraction of its MaximumFractionalValue,
+        or has several frames for a segment, as that of a volume.
     """
     try:
         dataset = parse_dicom(io.BytesIO(read_file(Path(path), "segmentation object")), path)
@@ -259,6 +261,12 @@ def _masks(dataset: pydicom.Dataset, path: str | Path) -> dict[str, AnyArray]:
     kind = str(dataset.SegmentationType)
     if kind not in ("BINARY", "FRACTIONAL"):
         raise MaskError(f"{path}: segmentation of type {kind}; expected BINARY or FRACTIONAL, so convert it")
+    bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+    if bits not in (1, 8) or samples != 1 or int(dataset.PixelRepresentation) != 0:
+        raise MaskError(
+            f"{path}: got {'signed ' if dataset.PixelRepresentation else ''}values of {bits} bits, {samples} a pixel;"
+            " expected one unsigned value of 1 or 8 bits, so export it again"
+        )
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     check_pixels(rows, columns * int(dataset.NumberOfFrames), path)
     labels = {
@@ -266,7 +274,10 @@ def _masks(dataset: pydicom.Dataset, path: str | Path) -> dict[str, AnyArray]:
         for segment in dataset.SegmentSequence
     }
     shared = dataset.SharedFunctionalGroupsSequence[0]  # where a group that all frames have in common may be
-    frames = pixel_array(dataset).reshape(-1, rows, columns)
+    check_compressed_frames(dataset, path)
+    with panics_as_errors():
+        frames = pixel_array(dataset, allow_excess_frames=False).reshape(-1, rows, columns)
+    largest = 1 if kind == "BINARY" else _largest_fraction(dataset, frames, path)
     masks: dict[str, AnyArray] = {}
     for frame, groups in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
         holder = groups if "SegmentIdentificationSequence" in groups else shared
@@ -275,6 +286,19 @@ def _masks(dataset: pydicom.Dataset, path: str | Path) -> dict[str, AnyArray]:
             raise MaskError(
                 f"{path}: several frames for the segment {label!r}; expected one film, so export the frame of that film"
             )
-        masks[label] = frame != 0 if kind == "BINARY" else frame / np.float32(dataset.MaximumFractionalValue)
+        masks[label] = frame != 0 if kind == "BINARY" else frame / np.float32(largest)
     empty = np.zeros((rows, columns), dtype=bool if kind == "BINARY" else np.float32)
     return {label: masks.get(label, empty.copy()) for label in labels.values()}
+
+
+def _largest_fraction(dataset: pydicom.Dataset, frames: AnyArray, path: str | Path) -> int:
+    """Value that stands for 1 in a FRACTIONAL object; none of its values is larger."""
+    largest, highest = int(dataset.MaximumFractionalValue), int(frames.max())
+    if not 1 <= largest <= 255:
+        raise MaskError(f"{path}: got a MaximumFractionalValue of {largest}; expected 1 to 255, so export it again")
+    if highest > largest:
+        raise MaskError(
+            f"{path}: got values up to {highest}; expected none above the MaximumFractionalValue of {largest}, so"
+            " export it again"
+        )
+    return largest

@@ -117,6 +117,8 @@ def read_radiograph(path: str | Path) -> Radiograph:
             f" {MINIMUM_SIDE} on each side, so leave this film out or find its original"
         )
     lowest, highest = float(pixels.min()), float(pixels.max())
+    if not 0 <= lowest <= highest <= 1:  # no reader should give these; a film of NaN would pass unseen
+        raise ImageError(f"{path}: grey levels from {lowest:.4g} to {highest:.4g}; expected 0 to 1, so export it again")
     if lowest == highest:
         raise ImageError(
             f"{path}: every pixel has the same value ({lowest:.3g} of 1); leave this film out or export it again"

@@ -53,7 +53,8 @@ def decode_rle(encoded: Any, name: str = "mask") -> BoolArray:
     except ImageError as error:
         raise MaskError(str(error)) from None
     if isinstance(counts, str | bytes):
-        runs = _expand(counts.encode() if isinstance(counts, str) else counts, name)
+        # Half a surrogate, which JSON may hold, becomes bytes that are no counts ("?", its usual stand-in, is one).
+        runs = _expand(counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts, name)
     else:
         runs = _plain(counts, name)
     if runs.size == 0 or runs.min() < 0 or runs.max() > rows * columns or int(runs.sum()) != rows * columns:
