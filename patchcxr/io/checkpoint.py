@@ -70,6 +70,8 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise CheckpointError(f"{path}: {reason}; give the path of a weights file (.safetensors)") from None
+    except ValueError as error:
+        raise CheckpointError(f"{str(path)!r}: no possible file name ({error}); correct the path") from None
     if start.startswith(_PICKLE_STARTS):
         raise CheckpointError(
             f"{path}: is a pickle (a .pt, .pth or .ckpt file of PyTorch), which could run code when opened; "

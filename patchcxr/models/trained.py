@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import patchcxr
 from patchcxr.config import from_dict, to_dict
-from patchcxr.errors import CheckpointError, ConfigError
+from patchcxr.errors import CheckpointError, ConfigError, ModelError
 from patchcxr.io.checkpoint import load_weights, save_weights
 from patchcxr.models.fitting import fitting_networks
 from patchcxr.models.registry import CLASSIFIERS, SEGMENTERS, ModelConfig, create_model
@@ -133,15 +134,17 @@ def load_model(path: str | Path) -> TrainedModel:
     weights, description = load_weights(path)
     try:
         config = from_dict(ModelConfig, description["model"], where=f"{path}: model")
-        module = create_model(dataclasses.replace(config, encoder_weights=None, encoder_checkpoint=None), seed=0)
-        trained = TrainedModel(
-            module=module.eval(),
-            config=config,
-            classes=tuple(str(name) for name in description["classes"]),
-            image_size=int(description["image_size"]),
-            preprocessing=dict(description["preprocessing"]),
-            training=dict(description["training"]),
-        )
+        described: dict[str, Any] = {
+            "classes": tuple(str(name) for name in description["classes"]),
+            "image_size": int(description["image_size"]),
+            "preprocessing": dict(description["preprocessing"]),
+            "training": dict(description["training"]),
+        }
+        bare = dataclasses.replace(config, encoder_weights=None, encoder_checkpoint=None)
+        _check_fit(path, weights, bare)
+        trained = TrainedModel(module=create_model(bare, seed=0).eval(), config=config, **described)
+    except CheckpointError:
+        raise
     except KeyError as error:
         raise CheckpointError(
             f"{path}: the description lacks {error.args[0]!r}; expected a file written by save_model"
@@ -154,7 +157,18 @@ def load_model(path: str | Path) -> TrainedModel:
             f"{path}: the description cannot be used ({type(error).__name__}: {reason}); expected that of save_model; "
             "the file is damaged"
         ) from None
-    faults = misfits(weights, module.state_dict())
+    trained.module.load_state_dict(weights)
+    return trained
+
+
+def _check_fit(path: str | Path, weights: dict[str, Tensor], config: ModelConfig) -> None:
+    """Refuse weights of another network than the described one, before it is made: it may be of any size."""
+    try:
+        with torch.device("meta"):
+            expected = create_model(config).state_dict()
+    except (ModelError, RuntimeError):  # old versions of timm need values; any other fault is raised once more
+        expected = create_model(config, seed=0).state_dict()
+    faults = misfits(weights, expected)
     if faults:
         others = fitting_networks(weights, config)
         raise CheckpointError(
@@ -162,5 +176,3 @@ def load_model(path: str | Path) -> TrainedModel:
             f"({len(faults)} faults, the first: {faults[0]}); they fit {' and '.join(others) or 'no known network'}; "
             "the file is damaged or mislabelled: write it again with save_model"
         )
-    module.load_state_dict(weights)
-    return trained

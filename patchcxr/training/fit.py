@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from patchcxr.config import fingerprint
 from patchcxr.errors import TrainingError
 from patchcxr.io.atomic import sync_file, write_bytes_atomically
 from patchcxr.io.checkpoint import load_weights, save_weights
+from patchcxr.models.state_dicts import load_pickled
 from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.record import Record, Row
 from patchcxr.training.scores import Score
@@ -100,19 +100,27 @@ class Session:
         if not path.is_file():
             return
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_pickled(path)
             settings = state["settings"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        except (OSError, MemoryError):  # no fault of the file: it must not be deleted
+            raise
+        except Exception as error:  # torch may raise any when a file is damaged
             raise TrainingError(
-                f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to train from the start"
+                f"{path}: not a readable checkpoint ({_reason(error)}); delete it to train from the start"
             ) from error
         if settings != self.settings:
             raise TrainingError(
                 f"{path}: belongs to a training with another network, data set, loss or recipe; delete the folder, "
                 "choose another one, or train with resume=False"
             )
-        self.record.restore(state["record"])
-        self.module.load_state_dict(state["module"])
+        try:
+            self.record.restore(state["record"])
+            self.module.load_state_dict(state["module"])
+            _ = self.finished, self.record.seconds  # rows and counts of another type fail here, not amid the training
+        except Exception as error:  # its values may be of any type
+            raise TrainingError(
+                f"{path}: does not hold the state of a training ({_reason(error)}); delete it to train from the start"
+            ) from error
         self.resumed = state
 
     def finish_epoch(
@@ -162,6 +170,10 @@ class Session:
             seconds=self.record.seconds,
             epochs_run=self.record.epochs,
         )
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def fit(
