@@ -122,8 +122,8 @@ def boxes_mask(boxes: Iterable[Box], shape: tuple[int, int], film_shape: tuple[i
     mask: BoolArray = np.zeros(shape, dtype=bool)
     down, across = (1.0, 1.0) if film_shape is None else (shape[0] / film_shape[0], shape[1] / film_shape[1])
     for box in boxes:
-        rows = _centres(box.top * down, box.height * down, film_shape is not None)
-        columns = _centres(box.left * across, box.width * across, film_shape is not None)
+        rows = _centres(box.top * down, box.height * down, shape[0], film_shape is not None)
+        columns = _centres(box.left * across, box.width * across, shape[1], film_shape is not None)
         mask[rows, columns] = True
     return mask
 
@@ -169,10 +169,14 @@ def _format_one(box: Box) -> str:
     return sides if box.finding is None else f"{sides}:{box.finding}"
 
 
-def _centres(start: float, length: float, keep_one: bool) -> slice:
+def _centres(start: float, length: float, side: int, keep_one: bool) -> slice:
+    def near(place: float) -> float:
+        # No further out than a pixel, where nothing is marked: what is far, or infinite, is no whole number.
+        return max(-1.0, min(place, side + 1.0))
+
     # Pixel i has its centre at i + 0.5 and belongs to [start, start + length).
-    first, end = math.ceil(start - 0.5), math.ceil(start + length - 0.5)
+    first, end = math.ceil(near(start) - 0.5), math.ceil(near(start + length) - 0.5)
     if keep_one and first == end:
-        first = math.floor(start + length / 2)
+        first = math.floor(near(start + length / 2))
         end = first + 1
     return slice(max(first, 0), max(end, 0))

@@ -49,6 +49,8 @@ FINDINGS: Final = (
 MAP_ENDING: Final = "_map.pkl"
 
 _FAR: Final = 1e6  # pixels; Pillow counts in 32-bit numbers
+_MOST_STEPS: Final = 100_000_000
+"""Points of outlines times rows plus columns: Pillow looks at every line in every row, so these take seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +122,7 @@ def read_saliency(path: str | Path) -> SaliencyFile:
             "numbers and text"
         ) from None
     except DAMAGED as error:
-        raise ImageError(f"{path}: damaged pickle ({error}); copy or export it again") from None
+        raise ImageError(f"{path}: damaged pickle ({str(error)[:200]}); copy or export it again") from None
     if not isinstance(held, dict) or "map" not in held:
         raise ImageError(f"{path}: expected a dictionary with map, prob, task, gt, cxr_img and cxr_dims")
     saliency = _numbers(held["map"], path, "map")
@@ -128,17 +130,19 @@ def read_saliency(path: str | Path) -> SaliencyFile:
     if saliency.ndim != 2:
         raise ImageError(f"{path}: map has shape {np.shape(held['map'])}; expected one map, (1, 1, h, w)")
     check_pixels(saliency.shape[0], saliency.shape[1], path)
-    film = held.get("cxr_img")
+    film, finding = held.get("cxr_img"), held.get("task", "")
     probability, present = held.get("prob"), held.get("gt")
+    if not isinstance(finding, str):
+        raise ImageError(f"{path}: task is {type(finding).__name__}; expected the finding as text")
     try:
-        columns, rows = (int(side) for side in held.get("cxr_dims", saliency.shape[::-1]))
+        columns, rows = (int(_number(side)) for side in held.get("cxr_dims", saliency.shape[::-1]))
         check_pixels(rows, columns, path)
         return SaliencyFile(
             saliency=np.array(saliency, dtype=np.float32),
-            finding=str(held.get("task", "")),
+            finding=finding,
             film_shape=(rows, columns),
-            probability=None if probability is None else float(probability),
-            present=None if present is None else bool(present),
+            probability=None if probability is None else float(_number(probability)),
+            present=None if present is None else bool(_number(present)),
             film=None if film is None else _film(film, path),
         )
     except (TypeError, ValueError, OverflowError) as error:
@@ -281,7 +285,7 @@ def draw_outlines(outlines: Any, size: Any, name: str = "outlines") -> BoolArray
     Raises
     ------
     MaskError
-        If the outlines are no numbers, or the size is none within the limits.
+        If the outlines are no numbers or have too many points to draw, or the size is none within the limits.
 
     Examples
     --------
@@ -295,6 +299,12 @@ def draw_outlines(outlines: Any, size: Any, name: str = "outlines") -> BoolArray
     except (TypeError, ValueError, OverflowError) as error:
         reason = str(error) if isinstance(error, ImageError) else f"{name}: size or outlines are no numbers ({error})"
         raise MaskError(reason) from None
+    number, most = sum(points.size for points in drawn) // 2, _MOST_STEPS // (rows + columns)
+    if number > most:
+        raise MaskError(
+            f"{name}: outlines of {number} points; expected at most {most} on {rows} x {columns} pixels, so simplify"
+            " them"
+        )
     picture = Image.new("1", (columns, rows))
     for points in drawn:
         if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2 or not (np.abs(points) < _FAR).all():
@@ -319,3 +329,9 @@ def _numbers(held: Any, path: Path, name: str) -> AnyArray:
     if found is None or found.dtype.kind not in "fiub" or found.ndim < 2:
         raise ImageError(f"{path}: {name} is {type(held).__name__}; expected a tensor of numbers")
     return found
+
+
+def _number(held: Any) -> Any:
+    if not isinstance(held, np.ndarray | np.generic | float | int):
+        raise TypeError(f"one is {type(held).__name__}")
+    return np.asarray(held).item()

@@ -1,9 +1,10 @@
-"""Small DICOM files, and run lengths, that claim what no film or mask can hold: each refused by name, and at once."""
+"""Small DICOM files, run lengths, outlines and boxes that claim what no film or mask can hold: refused at once."""
 
 from __future__ import annotations
 
 import json
 import struct
+import time
 import tracemalloc
 import zlib
 
@@ -19,7 +20,9 @@ from pydicom.uid import JPEGBaseline8Bit
 import patchcxr.io.dicom as dicom_module
 import patchcxr.io.dicom_seg as dicom_seg_module
 import patchcxr.io.radiograph as radiograph_module
+from patchcxr.data.boxes import boxes_mask, parse_boxes
 from patchcxr.errors import ImageError, MaskError
+from patchcxr.io.chexlocalize import draw_outlines
 from patchcxr.io.dicom import DicomImage
 from patchcxr.io.dicom_facts import read_dicom_header
 from patchcxr.io.dicom_seg import read_dicom_seg, write_dicom_seg
@@ -271,3 +274,39 @@ def test_characters_that_are_no_text_are_no_run_lengths(text):
     # 3 x 5 pixels: what usually stands in for such a character, "?", is the count 15
     with pytest.raises(MaskError, match="no COCO run lengths"):
         decode_rle(json.loads(f'{{"size": [3, 5], "counts": "{text}"}}'))
+
+
+def test_outlines_of_more_points_than_can_be_drawn_are_refused_at_once(rng):
+    start = time.process_time()
+    for outlines in ([rng.integers(0, 10_000, (60_000, 2))], rng.integers(0, 10_000, (20_000, 3, 2))):
+        with pytest.raises(MaskError, match="outlines of 60000 points; expected at most 5000 on 10000 x 10000"):
+            draw_outlines(outlines, [10_000, 10_000])
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("outline", [7, [], [1, 2, 3]])
+def test_outlines_without_points_are_refused_in_words(outline):
+    with pytest.raises(MaskError, match=r"expected two or more \[x, y\]"):
+        draw_outlines([outline], [40, 48])
+
+
+def test_outlines_as_fine_as_a_reader_can_draw_them_are_drawn():
+    angles = np.linspace(0, 2 * np.pi, 15_000)
+    circle = np.c_[1400 + 1000 * np.cos(angles), 1100 + 1000 * np.sin(angles)]
+    assert draw_outlines([circle], [2320, 2828]).sum() == pytest.approx(np.pi * 1000**2, rel=0.01)
+
+
+@pytest.mark.parametrize("film_shape", [None, (80, 96), (4, 4)])
+@pytest.mark.parametrize(
+    ("cell", "marked"),
+    [
+        ("1e308,0,5,5", 0),
+        ("1e308,1e308,1e308,1e308", 0),
+        ("-1e308,0,5,5", 0),
+        ("-1e308,-1e308,1e308,1e308", 0),
+        ("-1,-1,1e308,1e308", 40 * 48),
+        ("-1e9,-1e9,1e300,1e300", 40 * 48),
+    ],
+)
+def test_boxes_of_any_size_are_cut_off_at_the_film(cell, marked, film_shape):
+    assert boxes_mask(parse_boxes(cell), (40, 48), film_shape).sum() == marked
