@@ -2,7 +2,7 @@
 
 - *Maps*: one pickle an image and finding, ``IMAGE_FINDING_map.pkl``, a
   dictionary with ``map`` (tensor (1, 1, h, w)), ``prob``, ``task`` (the
-  finding), ``gt`` (0 or 1), ``cxr_img`` (tensor (3, h, w)) and ``cxr_dims``
+  finding), ``gt`` (0 or 1; -1 is not known), ``cxr_img`` (tensor (3, h, w)) and ``cxr_dims``
   (columns, rows of the film).
 - *Segmentations*: JSON, image by image and finding by finding a mask as COCO
   run lengths (:mod:`patchcxr.io.rle`); a finding that is absent has an empty mask.
@@ -142,7 +142,7 @@ def read_saliency(path: str | Path) -> SaliencyFile:
             finding=finding,
             film_shape=(rows, columns),
             probability=None if probability is None else float(_number(probability)),
-            present=None if present is None else bool(_number(present)),
+            present=None if present is None or _number(present) < 0 else bool(_number(present)),
             film=None if film is None else _film(film, path),
         )
     except (TypeError, ValueError, OverflowError) as error:

@@ -72,6 +72,9 @@ def test_a_written_map_is_what_the_benchmarks_scripts_expect(tmp_path, rng):
     again = read_saliency(path)
     np.testing.assert_array_equal(again.saliency, saliency)
     assert (again.present, again.probability) == (False, 0.5)
+    for present in (True, None):
+        write_saliency(path, SaliencyFile(saliency, "Lung Lesion", (50, 70), 0.5, present))
+        assert read_saliency(path).present is present
 
 
 class Runs:
