@@ -32,8 +32,11 @@ _LONGEST_SHOWN: Final = 300
 _MOST_FAULTS: Final = 20
 _LARGEST_FILE: Final = 1_000_000
 """Bytes of a configuration file."""
-_MOST_VALUES: Final = 100_000
+_MOST_VALUES: Final = 20_000
 """Values in a configuration file with its aliases written in full."""
+_WHOLE_NUMBERS: Final = range(-(2**63), 2**64)
+_LONGEST_NUMBER: Final = 100
+"""Characters of a whole number in a YAML file, in any notation."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -73,7 +76,10 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # a number of more digits than Python writes, or a value that holds itself
+        return f"a {type(value).__name__} that cannot be written out"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
@@ -124,7 +130,7 @@ def load_yaml(cls: type[T], path: str | Path) -> T:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise ConfigError(f"{path}: has {path.stat().st_size} bytes; expected a YAML file of up to {_LARGEST_FILE}")
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = _loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         _check_unfolded(node, path)
         values = None if node is None else loader.construct_document(node)
@@ -142,6 +148,38 @@ def load_yaml(cls: type[T], path: str | Path) -> T:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: got a {type(values).__name__} at the top level; expected keys and values")
     return from_dict(cls, values, where=str(path))
+
+
+def _loader(text: str) -> Any:
+    """A loader that stops at more values than anybody writes, and at numbers of more than 64 bits."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        values = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.values += 1
+            if self.values > _MOST_VALUES:
+                raise ValueError(f"it has more than {_MOST_VALUES} values")
+            return super().compose_node(parent, index)
+
+    Loader.add_constructor("tag:yaml.org,2002:int", whole_number)
+    return Loader(text)
+
+
+def whole_number(loader: Any, node: Any) -> int:
+    """Value of a whole number in a YAML file.
+
+    Raises
+    ------
+    ValueError
+        If it needs more than 64 bits, which no setting does and not every reader of YAML or JSON can hold.
+    """
+    if len(node.value) <= _LONGEST_NUMBER:
+        number = int(loader.construct_yaml_int(node))
+        if number in _WHOLE_NUMBERS:
+            return number
+    raise ValueError(f"line {node.start_mark.line + 1} has a whole number of more than 64 bits")
 
 
 def _check_unfolded(document: Any, path: Path) -> None:

@@ -33,6 +33,7 @@ Cells are what they say: a formula stays text and is not computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ from patchcxr.data.splits import SPLITS, check_leaks
 from patchcxr.data.tabular import EMPTY, read_file
 from patchcxr.errors import CohortError, require_extra
 from patchcxr.io.atomic import write_bytes_atomically
+from patchcxr.types import IntArray
 
 REQUIRED_COLUMNS: Final = ("study", "patient", "image")
 COLUMNS: Final = (
@@ -56,6 +58,16 @@ COLUMNS: Final = (
 _NUMBERS: Final = ("age_years", "days")
 _IDS: Final = ("study", "patient")
 _LARGEST_FOLD: Final = 1_000_000
+_RULES: Final[tuple[tuple[str, Callable[[pd.Series], pd.Series], str], ...]] = (
+    ("age_years", lambda value: ~value.between(0, 120), "expected 0 to 120 years or an empty cell"),
+    ("sex", lambda value: ~value.isin(["M", "F", "O"]), "expected M, F, O or an empty cell"),
+    ("split", lambda value: ~value.isin(SPLITS), f"expected {', '.join(SPLITS)} or an empty cell"),
+    *(
+        (column, lambda value: value.astype("string").str.contains("\0", regex=False), "remove the NUL")
+        for column in FILE_COLUMNS
+    ),
+)
+"""Columns, whether a cell that is not empty is wrong, and what is expected."""
 
 
 def read_cohort(
@@ -188,7 +200,7 @@ def _check_plain(values: pd.Series, table: pd.DataFrame, column: str, where: str
     cells = values.to_numpy(dtype=object)
     odd = [isinstance(cell, bytes) or not (pd.api.types.is_scalar(cell) or isinstance(cell, Path)) for cell in cells]
     remedy = "expected text or a number"
-    refuse(table, [Fault(row, column, cells[row], remedy) for row in np.flatnonzero(odd).tolist()], where)
+    _refuse(table, [(np.flatnonzero(odd), lambda row: Fault(row, column, cells[row], remedy))], where)
 
 
 def _as_number(values: pd.Series, table: pd.DataFrame, column: str, where: str) -> pd.Series:
@@ -201,8 +213,7 @@ def _as_number(values: pd.Series, table: pd.DataFrame, column: str, where: str) 
         bad |= numbers.notna() & ((numbers % 1 != 0) | (numbers < 0) | (numbers > _LARGEST_FOLD))
     number = f"a whole number from 0 to {_LARGEST_FOLD}" if column == "fold" else "a number"
     remedy = f"expected {number} or an empty cell"
-    cells = values.to_numpy(dtype=object)
-    refuse(table, [Fault(row, column, cells[row], remedy) for row in np.flatnonzero(bad).tolist()], where)
+    _refuse(table, [(np.flatnonzero(bad), lambda row: Fault(row, column, values.iloc[row], remedy))], where)
     return numbers.astype("Int64") if column == "fold" else numbers
 
 
@@ -226,33 +237,46 @@ def validate_cohort(table: pd.DataFrame, where: str = "cohort", allow_leaks: boo
         raise CohortError(f"{where}: column {absent[0]!r} is missing; expected {', '.join(REQUIRED_COLUMNS)}")
     if table.empty:
         raise CohortError(f"{where}: no rows; expected one row a study")
-    refuse(table, list(_faults(table)), where)
+    _refuse(table, _faults(table), where)
     if "split" in table:
         check_leaks(table, "split", allow_leaks=allow_leaks, where=where)
 
 
-def _faults(table: pd.DataFrame) -> Iterator[Fault]:
-    for column in REQUIRED_COLUMNS:
-        for row in np.flatnonzero(table[column].isna()).tolist():
-            yield Fault(row, column, "", f"fill in the {column}")
-    study = table["study"].reset_index(drop=True)
-    first = study[~study.duplicated()].reset_index().set_index("study")["index"]
-    for row in np.flatnonzero(study.duplicated() & study.notna()).tolist():
-        remedy = f"already used in row {first[study[row]] + 1}; give each study its own id"
-        yield Fault(row, "study", study[row], remedy)
-    rules: list[tuple[str, Callable[[pd.Series], pd.Series], str]] = [
-        ("age_years", lambda value: ~value.between(0, 120), "expected 0 to 120 years or an empty cell"),
-        ("sex", lambda value: ~value.isin(["M", "F", "O"]), "expected M, F, O or an empty cell"),
-        ("split", lambda value: ~value.isin(SPLITS), f"expected {', '.join(SPLITS)} or an empty cell"),
-    ]
-    for column in FILE_COLUMNS:
-        rules.append((column, lambda value: value.astype("string").str.contains("\0", regex=False), "remove the NUL"))
-    for column, is_wrong, expected in rules:
-        if column in table:
-            wrong = is_wrong(table[column]).fillna(False).astype(bool) & table[column].notna()
-            cells = table[column].to_numpy(dtype=object)
-            for row in np.flatnonzero(wrong).tolist():
-                yield Fault(row, column, cells[row], expected)
+_Found = tuple[IntArray, Callable[[int], Fault]]
+"""Rows with one kind of fault, and the fault of a row."""
+
+
+def _refuse(table: pd.DataFrame, found: Iterable[_Found], where: str, what: str = "faults") -> None:
+    """Refuse a table as :func:`refuse` does, where there may be a fault in each of a million rows."""
+    kinds = list(found)
+    count = sum(len(rows) for rows, _ in kinds)
+    shown = list(islice((fault(int(row)) for rows, fault in kinds for row in rows), SHOWN))
+    refuse(table, shown + shown[-1:] * (count - len(shown)), where, what)  # of those not shown only the number counts
+
+
+def _first_with(values: pd.Series, value: object) -> int:
+    """Row of the first cell that holds a value; there is one."""
+    return int(np.flatnonzero((values == value).fillna(False))[0])
+
+
+def _faults(table: pd.DataFrame) -> Iterator[_Found]:
+    def filled(column: str) -> _Found:
+        return np.flatnonzero(table[column].isna()), lambda row: Fault(row, column, "", f"fill in the {column}")
+
+    def follows(column: str, is_wrong: Callable[[pd.Series], pd.Series], expected: str) -> _Found:
+        cells = table[column]
+        wrong = is_wrong(cells).fillna(False).astype(bool) & cells.notna()
+        return np.flatnonzero(wrong), lambda row: Fault(row, column, cells.iloc[row], expected)
+
+    study = table["study"]
+
+    def used(row: int) -> Fault:
+        first = _first_with(study, study.iloc[row]) + 1
+        return Fault(row, "study", study.iloc[row], f"already used in row {first}; give each study its own id")
+
+    yield from map(filled, REQUIRED_COLUMNS)
+    yield np.flatnonzero(study.duplicated() & study.notna()), used
+    yield from (follows(column, is_wrong, expected) for column, is_wrong, expected in _RULES if column in table)
 
 
 def merge_cohorts(tables: Iterable[pd.DataFrame], prefix_ids: bool = False) -> pd.DataFrame:
@@ -279,20 +303,21 @@ def merge_cohorts(tables: Iterable[pd.DataFrame], prefix_ids: bool = False) -> p
     text = [table.astype(dict.fromkeys(_text_columns(table), "string")) for table in tables]
     merged = pd.concat(text, ignore_index=True)
     if prefix_ids:
-        unnamed = np.flatnonzero(merged["source"].isna()).tolist()
+        unnamed = np.flatnonzero(merged["source"].isna())
         remedy = "fill it in, to put it in front of the ids"
-        refuse(merged, [Fault(row, "source", "", remedy) for row in unnamed], "merged cohort")
+        _refuse(merged, [(unnamed, lambda row: Fault(row, "source", "", remedy))], "merged cohort")
         for column in _IDS:
             prefix = merged["source"] + "-"
             has = [str(one).startswith(start) for one, start in zip(merged[column], prefix, strict=True)]
             merged[column] = merged[column].where(pd.Series(has, index=merged.index), prefix + merged[column])
     validate_cohort(merged, where="merged cohort")
-    first = merged.drop_duplicates("image").set_index("image")["study"]
-    faults = [
-        Fault(row, "image", image, f"is the image of study {str(first[image])!r} too; leave one of them out")
-        for row, image in merged["image"][merged["image"].duplicated()].items()
-    ]
-    refuse(merged, faults, "merged cohort", what="images that occur twice")
+    images = merged["image"]
+
+    def twice(row: int) -> Fault:
+        study = merged["study"].iloc[_first_with(images, images.iloc[row])]
+        return Fault(row, "image", images.iloc[row], f"is the image of study {str(study)!r} too; leave one of them out")
+
+    _refuse(merged, [(np.flatnonzero(images.duplicated()), twice)], "merged cohort", what="images that occur twice")
     sources = merged.groupby("patient")["source"].nunique()
     shared = sorted(sources[sources > 1].index)
     if shared:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -95,7 +96,13 @@ def cohort_from_folder(
         lacks, no row has an image, or the table is not valid.
     """
     images_dir = Path(images_dir).absolute()
-    if not images_dir.is_dir():
+    try:
+        is_folder = images_dir.is_dir()
+    except OSError as error:
+        raise CohortError(
+            f"{str(images_dir)!r}: folder cannot be opened ({error.strerror or error}); correct the path"
+        ) from None
+    if not is_folder:
         raise CohortError(f"{images_dir}: no such folder; give the folder of the images")
     columns = dict(columns or {})
     _check_mapping(columns)
@@ -135,21 +142,24 @@ def _check_mapping(columns: dict[str, str]) -> None:
 
 def _films(images_dir: Path, exclude: Path | None) -> tuple[list[Path], list[tuple[str, str]]]:
     """Images of the folder, and (name, reason) of those whose names cannot be written into a table."""
-    if not _is_text(str(images_dir)):
-        raise CohortError(f"{_shown(str(images_dir))}: the path of the folder is not valid UTF-8; rename the folder")
+    if not is_text(str(images_dir)):
+        raise CohortError(
+            f"{shown_name(str(images_dir))}: the path of the folder is not valid UTF-8; rename the folder"
+        )
     films, skipped = [], []
     for path in files_below(images_dir):
         name = path.relative_to(images_dir).as_posix()
         if (exclude is not None and path.is_relative_to(exclude)) or not _is_image(path):
             continue
-        if _is_text(name):
+        if is_text(name):
             films.append(path)
         else:
-            skipped.append((_shown(name), "name is not valid UTF-8; rename the file"))
+            skipped.append((shown_name(name), "name is not valid UTF-8; rename the file"))
     return films, skipped
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name from the file system is text, and so can be written into a table."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -157,7 +167,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     r"""A name from the file system as text, its bytes that are no text as ``\xff``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
@@ -174,12 +184,20 @@ def _from_files(images_dir: Path, films: list[Path], skipped: Sequence[tuple[str
 
 
 def study_names(films: Sequence[Path], root: Path) -> pd.Series:
-    """Names of films below a folder, each as short as it can be: the file's name, else its path, else with suffix."""
-    paths = pd.Series([path.relative_to(root).as_posix() for path in films], dtype="string")
-    names = pd.Series([_stem(path) for path in films], dtype="string")
-    relative = [path.relative_to(root).with_name(_stem(path)).as_posix() for path in films]
-    for longer in (pd.Series(relative, dtype="string"), paths):
-        names = names.mask(names.duplicated(keep=False), longer)
+    """Names of films below a folder, each as short as it can be: the file's name, else its path, else with suffix.
+
+    Spaces around a name count for nothing, as in the cells of a cohort, unless films cannot be told apart without.
+    """
+    paths = [path.relative_to(root) for path in films]
+    stems = [_stem(path) if _stem(path).strip() else path.name for path in paths]
+    longer = (
+        [path.with_name(stem).as_posix() for path, stem in zip(paths, stems, strict=True)],
+        [path.as_posix() for path in paths],
+        [quote(path.as_posix()) for path in paths],
+    )
+    names = pd.Series(stems, dtype="string").str.strip()
+    for other in longer:
+        names = names.mask(names.duplicated(keep=False) | (names == ""), pd.Series(other, dtype="string").str.strip())
     return names
 
 

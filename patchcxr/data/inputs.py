@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from patchcxr.data.cohort import REQUIRED_COLUMNS, complete_columns, merge_cohorts, read_cohort, read_table
-from patchcxr.data.folder import cohort_from_folder, study_names
+from patchcxr.data.folder import cohort_from_folder, is_text, shown_name, study_names
 from patchcxr.data.imported import Imported
 from patchcxr.errors import CohortError
 
@@ -50,18 +50,26 @@ def read_inputs(inputs: Sequence[str | Path], exclude: str | Path | None = None)
     Raises
     ------
     CohortError
-        If there is no input, a folder has no film, or a table is not valid.
+        If there is no input, a path cannot be used, a folder has no film, or
+        a table is not valid.
     """
     tables: list[pd.DataFrame] = []
     skipped: list[pd.DataFrame] = []
     films: list[Path] = []
     for given in inputs:
         path = Path(given)
-        own = _own_table(path)
+        if not is_text(str(path)):
+            raise CohortError(f"{shown_name(str(path))}: the path is not valid UTF-8; rename the file or its folder")
+        try:
+            own, is_folder = _own_table(path), path.is_dir()
+        except OSError as error:
+            raise CohortError(
+                f"{str(path)!r}: film cannot be opened ({error.strerror or error}); correct the path"
+            ) from None
         if own is not None:
             log.warning("%s: the films are those of its %s; give single files to mean others", path, own.name)
             tables.append(read_cohort(own, check_files=False))
-        elif path.is_dir():
+        elif is_folder:
             imported = cohort_from_folder(path, exclude=exclude)
             tables.append(imported.cohort)
             skipped.append(imported.skipped)

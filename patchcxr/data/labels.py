@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from patchcxr.config import YAML_FAULTS, config, from_dict, to_dict
+from patchcxr.config import YAML_FAULTS, config, from_dict, to_dict, whole_number
 from patchcxr.errors import ConfigError, LabelError
 from patchcxr.io.atomic import write_bytes_atomically
 from patchcxr.types import IntArray
@@ -249,6 +249,9 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", whole_number)
 
 
 def _read_yaml(path: str | Path) -> dict[Any, Any]:

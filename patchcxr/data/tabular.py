@@ -9,7 +9,7 @@ import stat
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -23,6 +23,21 @@ MAXIMUM_ROWS: Final = 5_000_000
 MAXIMUM_COLUMNS: Final = 10_000
 MAXIMUM_CELL: Final = 100_000
 """Longest cell in characters."""
+_UNPACKED_BYTES: Final = 1 << 28
+_UNPACKED_RATIO: Final = 1000
+"""A Parquet file beyond :data:`_UNPACKED_BYTES` in memory may be so many times smaller on disk."""
+_CELLS_AT_ONCE: Final = 1 << 18
+"""Cells of a Parquet file that are held while its size is measured."""
+
+_PARQUET_FAULTS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+)
 
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS: Final = (
@@ -55,8 +70,9 @@ def read_file(path: str | Path, text: Collection[str], ids: Collection[str]) -> 
     Raises
     ------
     CohortError
-        If the file is missing, not a regular file, larger than 1 GiB, 5
-        million rows or 10,000 columns, or cannot be parsed.
+        If the file is missing, not a regular file, larger than 1 GiB (Parquet:
+        also once it is unpacked), 5 million rows or 10,000 columns, or cannot
+        be parsed.
     MissingExtraError
         For Parquet without pyarrow.
     """
@@ -64,7 +80,7 @@ def read_file(path: str | Path, text: Collection[str], ids: Collection[str]) -> 
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise CohortError(f"{path}: cohort tables are .csv or .parquet; got the suffix {path.suffix!r}")
-    _check_file(path)
+    check_file(path)
     try:
         table = _read_csv(path, text, ids) if suffix == ".csv" else _read_parquet(path)
     except (OSError, ValueError, OverflowError) as error:
@@ -75,19 +91,26 @@ def read_file(path: str | Path, text: Collection[str], ids: Collection[str]) -> 
     return table
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path, kind: str = "cohort table", suffixes: str = ".csv or .parquet") -> None:
+    """Refuse what is not a regular file of up to :data:`MAXIMUM_BYTES`.
+
+    Raises
+    ------
+    CohortError
+        If there is no such file, it is a folder, a pipe or a device, or it is larger.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise CohortError(f"{path}: no such cohort table; give the path of a .csv or .parquet file") from None
+        raise CohortError(f"{path}: no such {kind}; give the path of a {suffixes} file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CohortError(f"{str(path)!r}: cohort table cannot be opened ({reason}); correct the path") from None
+        raise CohortError(f"{str(path)!r}: {kind} cannot be opened ({reason}); correct the path") from None
     if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise CohortError(f"{path}: is {kind}; give the path of a .csv or .parquet file")
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+        raise CohortError(f"{path}: is {what}; give the path of a {suffixes} file")
     if found.st_size > MAXIMUM_BYTES:
-        raise CohortError(f"{path}: has {found.st_size} bytes; cohort tables of up to {MAXIMUM_BYTES} bytes are read")
+        raise CohortError(f"{path}: has {found.st_size} bytes; {kind}s of up to {MAXIMUM_BYTES} bytes are read")
 
 
 def _read_csv(path: Path, text: Collection[str], ids: Collection[str]) -> pd.DataFrame:
@@ -169,20 +192,51 @@ def _names(cells: list[str], path: Path) -> list[str]:
 
 
 def _check_names(names: list[str], path: Path) -> None:
-    if len(names) > MAXIMUM_COLUMNS:
-        raise CohortError(f"{path}: has {len(names)} columns; cohort tables of up to {MAXIMUM_COLUMNS} are read")
+    check_width(len(names), path)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise CohortError(f"{path}: column {twice[0]!r} occurs twice; rename or remove one of them")
+
+
+def check_width(columns: int, path: Path, kind: str = "cohort table") -> None:
+    """Refuse a table of more than :data:`MAXIMUM_COLUMNS` columns by :class:`~patchcxr.errors.CohortError`."""
+    if columns > MAXIMUM_COLUMNS:
+        raise CohortError(f"{path}: has {columns} columns; {kind}s of up to {MAXIMUM_COLUMNS} are read")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     pyarrow = require_extra("pyarrow", "parquet")
     parquet = require_extra("pyarrow.parquet", "parquet")
     try:
-        rows = parquet.read_metadata(path).num_rows
-        if rows > MAXIMUM_ROWS:
-            raise CohortError(f"{path}: has {rows} rows; cohort tables of up to {MAXIMUM_ROWS} rows are read")
-        return parquet.ParquetFile(path).read().to_pandas()
-    except (pyarrow.ArrowException, KeyError, TypeError, NotImplementedError) as error:
+        with parquet.ParquetFile(path) as file:
+            about = file.metadata
+            if about.num_rows > MAXIMUM_ROWS:
+                raise CohortError(
+                    f"{path}: has {about.num_rows} rows; cohort tables of up to {MAXIMUM_ROWS} rows are read"
+                )
+            check_width(about.num_columns, path)
+            _check_unpacked(file, path)
+            return file.read().to_pandas()
+    except (pyarrow.ArrowException, *_PARQUET_FAULTS) as error:
         raise CohortError(f"{path}: cannot be parsed ({' '.join(str(error).split())}); correct the file") from None
+
+
+def _check_unpacked(file: Any, path: Path) -> None:
+    """Refuse a Parquet file that is too large in memory before it is there whole."""
+    pyarrow = require_extra("pyarrow", "parquet")
+    about = file.metadata
+    most = min(MAXIMUM_BYTES, max(_UNPACKED_BYTES, _UNPACKED_RATIO * path.stat().st_size))
+    size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+    if size <= most:
+        size = 0
+        for batch in file.iter_batches(batch_size=max(1, _CELLS_AT_ONCE // max(1, about.num_columns))):
+            for column in batch.columns:
+                repeats = isinstance(column, pyarrow.DictionaryArray)
+                size += column.dictionary_decode().nbytes if repeats else column.nbytes
+            if size > most:
+                break
+    if size > most:
+        raise CohortError(
+            f"{path}: has {path.stat().st_size} bytes that unpack to more than {most}; divide the table, or write it"
+            " as CSV"
+        )

@@ -38,7 +38,7 @@ def safe_name(study: str) -> str:
     readable = re.sub(r"[^A-Za-z0-9._-]", "_", study)[:80].lstrip(".")
     if readable == study:
         return study
-    return f"{readable}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
+    return f"{readable}-{hashlib.sha256(study.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 class ArrayFolder:

@@ -19,6 +19,7 @@ import io
 import json
 import os
 import re
+import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,12 @@ from patchcxr.types import AnyArray, BoolArray
 _VERSION: Final = 2
 _HEADER: Final = 128
 """Bytes before the values of an ``.npy`` file of two dimensions."""
+_FAULTS: Final = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError),
+    tokenize.TokenError,
+)
+"""What NumPy raises on a damaged file; an OSError is the disk's."""
+_MASK_NAME: Final = r"[A-Za-z0-9_-]+"
 
 Progress = Callable[[int, int], None]
 
@@ -88,10 +95,10 @@ class FilmStore:
         Raises
         ------
         ImageError
-            If the study is not in the store.
+            If the study is not in the store, or its file is damaged.
         """
         try:
-            return np.load(self._path(study, ".npy"), mmap_mode="r")
+            return self._load(study, ".npy", (self.size, self.size), ImageError)
         except FileNotFoundError:
             raise ImageError(
                 f"study {study!r} is not in the store {self.folder}; prepare the cohort first and see its failures"
@@ -103,17 +110,17 @@ class FilmStore:
         Raises
         ------
         MaskError
-            If the study has no mask of this name in the store.
+            If the study has no mask of this name in the store, or its file is damaged.
         """
         try:
-            packed = np.load(self._path(study, f".{_checked_name(name)}.npy"))
+            packed = self._load(study, f".{_checked_name(name)}.npy", (self.size, -(-self.size // 8)), MaskError)
         except FileNotFoundError:
             have = ", ".join(sorted(self.mask_names(study))) or "none"
             raise MaskError(
                 f"study {study!r} has no mask {name!r} in the store {self.folder}; it has {have};"
                 " fill in the mask's column of the cohort and prepare it again"
             ) from None
-        return np.unpackbits(packed, axis=1, count=self.size).view(np.bool_)
+        return np.unpackbits(np.asarray(packed), axis=1, count=self.size).view(np.bool_)
 
     def has(self, study: str, name: str | None = None) -> bool:
         """Whether the store holds a study, or a mask of it."""
@@ -153,18 +160,30 @@ class FilmStore:
 
     def studies(self) -> list[str]:
         """Ids of all studies in the store, sorted; reads one small file a study."""
-        return sorted(json.loads(path.read_text(encoding="utf-8"))["study"] for path in self.folder.glob("*/*.json"))
+        entries = map(_read_entry, self.folder.glob("*/*.json"))
+        return sorted(entry["study"] for entry in entries if entry)
 
     def _path(self, study: str, suffix: str) -> Path:
-        digest = hashlib.sha256(str(study).encode()).hexdigest()
+        digest = hashlib.sha256(str(study).encode(errors="surrogatepass")).hexdigest()
         safe = re.sub(r"[^A-Za-z0-9_-]+", "_", str(study))[:60]
         return self.folder / digest[:2] / f"{safe}-{digest[:16]}{suffix}"
 
     def _entry(self, study: str) -> dict[str, Any] | None:
+        return _read_entry(self._path(study, ".json"))
+
+    def _load(self, study: str, suffix: str, shape: tuple[int, int], fault: type[PatchCXRError]) -> AnyArray:
+        """Map an array from disk; one that is not what the store writes raises ``fault``."""
+        path = self._path(study, suffix)
         try:
-            return json.loads(self._path(study, ".json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
+            array = np.lib.format.open_memmap(path, mode="r")
+            if array.shape != shape or array.dtype != np.uint8:
+                raise ValueError(f"got {array.dtype} of shape {array.shape}; expected uint8 of shape {shape}")
+        except _FAULTS as error:
+            raise fault(
+                f"{path}: not a readable array ({str(error)[:200]}); delete this file, or the whole folder"
+                f" {self.folder} if there are more, and prepare the cohort again"
+            ) from None
+        return array
 
     def _is_done(self, study: str, sources: dict[str, Any]) -> bool:
         """Whether a study was made from these very files; masks that are not asked for now do not matter."""
@@ -259,6 +278,27 @@ def prepare_stores(
         if progress:
             progress(done, len(rows))
     return pd.DataFrame(failures, columns=["study", "stage", "error"], dtype="string")
+
+
+def _read_entry(path: Path) -> dict[str, Any] | None:
+    """What the store notes of a study; ``None`` if there is no file, or it does not hold what the store writes."""
+    try:
+        entry = json.loads(path.read_bytes())
+        rows, columns = entry["shape"]
+        spacing = entry.get("spacing")
+        whole = (
+            isinstance(entry["study"], str)
+            and isinstance(rows, int)
+            and isinstance(columns, int)
+            and (spacing is None or (len(spacing) == 2 and all(isinstance(one, int | float) for one in spacing)))
+            and isinstance(entry["sources"], dict)
+            and "image" in entry["sources"]
+            and isinstance(entry["masks"], list)
+            and all(re.fullmatch(_MASK_NAME, name) for name in entry["masks"])
+        )
+    except (FileNotFoundError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
+    return entry if whole else None
 
 
 _Row = tuple[str, str, dict[str, str | None]]
@@ -361,6 +401,6 @@ def _mask_name(column: str) -> str:
 
 
 def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+    if not re.fullmatch(_MASK_NAME, name):
         raise MaskError(f"mask name is {name!r}; expected letters, digits, '_' or '-', such as 'right_lung'")
     return name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from patchcxr.data.tabular import MAXIMUM_ROWS, check_file, check_width
 from patchcxr.errors import CohortError
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -43,20 +46,37 @@ def harmless(table: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
+def _width(path: Path) -> int:
+    """Cells of the header or the first row, whichever has more: pandas takes both for the width of the table."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = (cells for cells in csv.reader(file) if len(cells) > 1 or "".join(cells).strip())
+        return max(map(len, islice(rows, 2)), default=0)
+
+
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table that was written as CSV: ids stay text, and apostrophes before formulas are taken away.
 
     Raises
     ------
     CohortError
-        If there is no such file, or it is not CSV.
+        If there is no such file, it is not CSV (or is compressed), or it is
+        larger than 1 GiB, 5 million rows or 10,000 columns.
     """
+    path = Path(path)
+    check_file(path, "table", ".csv")
     try:
-        table = pd.read_csv(path, dtype={"study": str, "patient": str})
-    except (FileNotFoundError, IsADirectoryError):
-        raise CohortError(f"{path}: no such table; give a CSV file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CohortError(f"{path}: not readable as CSV ({error})") from None
+        with path.open("rb") as file:
+            check_width(_width(path), path, "table")
+            table = pd.read_csv(file, dtype={"study": str, "patient": str}, nrows=MAXIMUM_ROWS + 1)
+    except CohortError:
+        raise
+    except (OSError, ValueError, OverflowError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise CohortError(
+            f"{path}: not readable as CSV ({reason}); give a table with commas in UTF-8, not compressed"
+        ) from None
+    if len(table) > MAXIMUM_ROWS:
+        raise CohortError(f"{path}: has more than {MAXIMUM_ROWS} rows; tables of up to {MAXIMUM_ROWS} rows are read")
 
     def plain(value: Any) -> Any:
         known = isinstance(value, str) and value.startswith("'") and _is_formula(value.lstrip("' "))

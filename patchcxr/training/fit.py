@@ -21,6 +21,7 @@ from patchcxr.config import fingerprint
 from patchcxr.errors import TrainingError
 from patchcxr.io.atomic import sync_file, write_bytes_atomically
 from patchcxr.io.checkpoint import load_weights, save_weights
+from patchcxr.io.outages import outage
 from patchcxr.models.state_dicts import load_pickled
 from patchcxr.training.recipe import TrainConfig
 from patchcxr.training.record import Record, Row
@@ -102,9 +103,11 @@ class Session:
         try:
             state = load_pickled(path)
             settings = state["settings"]
-        except (OSError, MemoryError):  # no fault of the file: it must not be deleted
+        except MemoryError:
             raise
         except Exception as error:  # torch may raise any when a file is damaged
+            if (fault := outage(error)) is not None:
+                raise fault from None  # the file must not be deleted
             raise TrainingError(
                 f"{path}: not a readable checkpoint ({_reason(error)}); delete it to train from the start"
             ) from error
