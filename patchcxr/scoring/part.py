@@ -168,15 +168,15 @@ def score_part(part: Part, out: Path, settings: ScoreConfig, device: str = "auto
         :data:`PAUSES`; nothing is written of the part then, and no film is blamed.
     """
     require_extra("pyarrow", "parquet")
-    for pause in (*PAUSES, None):
+    for pause in PAUSES:
         try:
             return _score_part(part, out, settings, device, threads)
         except OSError as error:
-            if pause is None or error.errno not in AWAY | {errno.EIO}:
+            if error.errno not in AWAY | {errno.EIO}:
                 raise
             log.warning("%s: %s; trying again in %d s", part.name, error, pause)
             time.sleep(pause)
-    raise AssertionError("the last try returns or raises")
+    return _score_part(part, out, settings, device, threads)
 
 
 def _score_part(part: Part, out: Path, settings: ScoreConfig, device: str, threads: int) -> dict[str, Any]:

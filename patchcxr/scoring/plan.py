@@ -111,8 +111,8 @@ class Plan:
     def clean(self) -> None:
         """Remove what a dead run left behind; only for who holds the folder's lock."""
         shutil.rmtree(self.out / "scratch", ignore_errors=True)
-        for folder in ("scores", "failures", "done"):
-            for left in (self.out / folder).glob(".part-*.part"):
+        for folder in (".", "scores", "failures", "done"):
+            for left in (self.out / folder).glob(".*.part"):
                 left.unlink(missing_ok=True)
 
     def forget_failures(self) -> None:
@@ -148,9 +148,9 @@ def read_mark(out: Path, part: str) -> dict[str, Any] | None:
             and all(math.isfinite(seconds) for seconds in (noted["seconds"], *noted["stages"].values()))
             and all(path.stat().st_size == length for path, length in lengths.items() if length)
         )
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
     return noted if whole else None
 

@@ -85,9 +85,12 @@ def test_what_is_missing_is_scored_again_to_the_byte(table, scored, tmp_path):
     assert whole == files_of(scored)
     (out / "done" / "part-000001.json").unlink()
     (out / "scores" / "part-000001.parquet").write_bytes(b"half a f")
+    for name in (".progress.json.x1.part", "done/.part-000001.json.x2.part"):
+        (out / name).write_bytes(b"of a run that was killed")
     tally = run_plan(planned(out, table), device="cpu")
     assert tally.done == 2
     assert files_of(out) == whole
+    assert litter(out) == []
 
 
 @pytest.mark.parametrize(
